@@ -1,24 +1,20 @@
 """Deletes jobs with all their rows and files, verifies this, and removes orphaned files.
 
-Rows are deleted first, in one transaction that also writes an audit entry; then the files are
-removed; then it is verified that nothing remains. If something does (a file that can't be removed,
-a worker that still uses its workspace), the sweep tries again until the audit entry can be closed.
+One transaction hides the job and writes an audit entry; then its rows are deleted, in many short
+transactions; then its files; then it is verified that nothing remains. If something does (a file
+that can't be removed, a worker that still uses its workspace), or the process dies, the sweep goes
+on with it until the audit entry can be closed.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 
+from faces_jobs.db.audit import OpenDeletion, open_deletions, record_check
 from faces_jobs.db.claims.tokens import is_token_of
-from faces_jobs.db.jobs.deletion import (
-    OpenDeletion,
-    delete_rows,
-    expired_jobs,
-    open_deletions,
-    record_check,
-    rows_left,
-)
+from faces_jobs.db.jobs.deletion import begin_deletion, delete_rows, expired_jobs, rows_left
 from faces_jobs.db.reconcile_queries import existing_jobs, live_tokens
 from faces_jobs.db.results.artifacts import visible_folders
 from faces_jobs.db.session import Database
@@ -30,6 +26,8 @@ ORPHAN_SECONDS = 3600.0
 # Longer than a worker may go without writing to its workspace.
 STALE_SECONDS = 24 * 3600.0
 BATCH_SIZE = 64
+# How long a request waits for a deletion; the sweep does the rest of a very large job.
+REQUEST_PATIENCE_SECONDS = 20.0
 
 ASKED = "asked"
 EXPIRED = "expired"
@@ -48,27 +46,40 @@ def delete_job(
     storage: Storage,
     why: str = ASKED,
     by: str = "api",
+    patience_seconds: float = math.inf,
 ) -> bool:
     """Delete a job. A worker that is processing it finds its lease lost.
 
-    Returns True if it was verified that no row and no file of it remain. Otherwise its rows are
-    deleted, and the sweep removes the remaining files.
+    Nobody sees it any more from the start. Returns True if it was verified that no row and no file
+    of it remain. Otherwise the sweep removes the rest: files that are still in use, or all that
+    there was not the patience for.
 
     Raises:
         NotFoundError: the job does not exist or, with `why=EXPIRED`, its retention time is not
             over.
     """
     with database.begin() as session:
-        audit_id = delete_rows(session, job_id, why=why, by=by, only_expired=why == EXPIRED)
+        audit_id = begin_deletion(session, job_id, why=why, by=by, only_expired=why == EXPIRED)
     (deletion,) = open_deletions(database, limit=1, audit_id=audit_id)
-    return complete_deletion(deletion, database=database, storage=storage)
+    return complete_deletion(
+        deletion, database=database, storage=storage, patience_seconds=patience_seconds
+    )
 
 
-def complete_deletion(deletion: OpenDeletion, *, database: Database, storage: Storage) -> bool:
-    """Remove the remaining files of a deleted job, and record whether anything is left.
+def complete_deletion(
+    deletion: OpenDeletion,
+    *,
+    database: Database,
+    storage: Storage,
+    patience_seconds: float = math.inf,
+) -> bool:
+    """Delete the remaining rows and files of a deleted job, and record whether anything is left.
 
     Returns True if nothing is left.
     """
+    if not delete_rows(database, deletion, patience_seconds=patience_seconds):
+        _log.info("job %s is large: the sweep deletes the rest of it", deletion.job_id)
+        return False
     removed = storage.delete_job(deletion.job_id)
     if not deletion.held:  # the leases of its workers have run out
         for token in _workspaces_of(deletion.job_id, storage):

@@ -26,6 +26,11 @@ def is_orphaned(segment: Any = SegmentRow) -> ColumnElement[bool]:
     )
 
 
+def is_kept() -> ColumnElement[bool]:
+    """Match jobs that are not being deleted: nobody sees the others, nor what is left of them."""
+    return JobRow.deleted_at.is_(None)
+
+
 def is_waiting_for_exports() -> ColumnElement[bool]:
     """Match jobs whose exports are still to be written and that no worker holds."""
     unclaimed = or_(JobRow.lease_token.is_(None), JobRow.lease_until < now_seconds())

@@ -102,6 +102,7 @@ def open_artifact(
 def _row(database: Database, job_id: str, artifact_id: int) -> tuple[ArtifactRow, str | None]:
     statement = _statement().where(ArtifactRow.job_id == job_id, ArtifactRow.id == artifact_id)
     with database.read() as session:
+        check_job_exists(session, job_id)
         row = session.execute(statement).one_or_none()
     if row is None:
         raise NotFoundError(f"Job {job_id} has no artifact {artifact_id}.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from faces_jobs.db.audit import AuditEntry, read_audit
 from faces_jobs.db.clock import as_datetime
-from faces_jobs.db.jobs.deletion import AuditEntry, read_audit
 from faces_jobs.db.session import Database
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import AuditDocument, AuditPage

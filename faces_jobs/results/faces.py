@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select, tuple_
+from sqlalchemy import ColumnElement, Select, not_, select, tuple_
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.conditions import is_kept
 from faces_jobs.db.results.rows import attributes_of
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, TrackRow
+from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, JobRow, TrackRow
 from faces_jobs.errors import OptionsError
 from faces_jobs.jobs.documents import (
     AttributeDocument,
@@ -53,7 +54,7 @@ def list_faces(database: Database, query: FaceQuery) -> FacePage:
     with database.read() as session:
         if query.job_id is not None:
             check_job_exists(session, query.job_id)
-        rows = _matching_faces(session, query)
+        rows = _matching_faces(session, query, _hidden_jobs(session, query))
         shown = rows[: query.limit]
         names = _item_names(session, {row.item_id for row in shown})
     return FacePage(
@@ -137,9 +138,19 @@ def tracks_statement(query: TrackQuery) -> Select[TrackRow]:
     return select(TrackRow).where(*conditions).order_by(*order)
 
 
-def _matching_faces(session: Session, query: FaceQuery) -> Sequence[FaceRow]:
+def _hidden_jobs(session: Session, query: FaceQuery) -> Sequence[ColumnElement[bool]]:
+    """Return the condition that excludes jobs that are being deleted: none, if there are none."""
+    if query.job_id is not None:
+        return ()
+    deleted = session.scalars(select(JobRow.id).where(not_(is_kept()))).all()
+    return (FaceRow.job_id.not_in(deleted),) if deleted else ()
+
+
+def _matching_faces(
+    session: Session, query: FaceQuery, hidden: Sequence[ColumnElement[bool]]
+) -> Sequence[FaceRow]:
     """Return a page of faces, and one more if there is one."""
-    statement = faces_statement(query)
+    statement = faces_statement(query).where(*hidden)
     if not uses_blocks(query):
         return session.scalars(
             narrow_by_index(session, query, statement).limit(query.limit + 1)
@@ -147,7 +158,7 @@ def _matching_faces(session: Session, query: FaceQuery) -> Sequence[FaceRow]:
     via_rare = via_rare_label(session, query, statement)
     if via_rare is not None:
         return session.scalars(via_rare.limit(query.limit + 1)).all()
-    return faces_in_blocks(session, query, face_conditions(query))
+    return faces_in_blocks(session, query, [*face_conditions(query), *hidden])
 
 
 def _attribute_conditions(

@@ -66,9 +66,10 @@ def get_item(database: Database, job_id: str, item_id: int) -> ItemDocument:
     """Return one item of a job.
 
     Raises:
-        NotFoundError: the job has no such item.
+        NotFoundError: there is no such job, or it has no such item.
     """
     with database.read() as session:
+        check_job_exists(session, job_id)
         row = session.scalar(select(ItemRow).where(ItemRow.id == item_id, ItemRow.job_id == job_id))
         if row is None:
             raise NotFoundError(f"Job {job_id} has no item {item_id}.")

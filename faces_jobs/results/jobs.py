@@ -10,6 +10,7 @@ from sqlalchemy import Double, Select, case, cast, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import as_datetime
+from faces_jobs.db.conditions import is_kept
 from faces_jobs.db.jobs.retry import is_retryable, jobs_without_exports
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, ModelRow, SegmentRow
@@ -43,7 +44,7 @@ def get_job(database: Database, job_id: str) -> JobDocument:
         NotFoundError: there is no such job.
     """
     with database.read() as session:
-        row = session.get(JobRow, job_id)
+        row = session.scalar(select(JobRow).where(JobRow.id == job_id, is_kept()))
         if row is None:
             raise NotFoundError(f"There is no job {job_id}.")
         return _job_documents(session, [row])[0]
@@ -52,7 +53,7 @@ def get_job(database: Database, job_id: str) -> JobDocument:
 def get_jobs(database: Database, job_ids: Sequence[str]) -> dict[str, JobDocument]:
     """Return those of these jobs that exist, by id."""
     with database.read() as session:
-        rows = session.scalars(select(JobRow).where(JobRow.id.in_(job_ids))).all()
+        rows = session.scalars(select(JobRow).where(JobRow.id.in_(job_ids), is_kept())).all()
         return {job.id: job for job in _job_documents(session, rows)}
 
 
@@ -78,7 +79,8 @@ def list_jobs(
     """
     check_limit(limit)
     after = decode_cursor(cursor, (float, str))
-    statement = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc())
+    statement = select(JobRow).where(is_kept())
+    statement = statement.order_by(JobRow.created_at.desc(), JobRow.id.desc())
     if status is not None:
         statement = statement.where(JobRow.status == status)
     if label:

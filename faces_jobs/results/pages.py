@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.conditions import is_kept
 from faces_jobs.db.tables import JobRow
 from faces_jobs.errors import NotFoundError, OptionsError
 from faces_jobs.jobs.query import MAX_PAGE_SIZE
@@ -79,7 +80,7 @@ def check_job_exists(session: Session, job_id: str) -> None:
     Raises:
         NotFoundError: there is no such job.
     """
-    if session.scalar(select(JobRow.id).where(JobRow.id == job_id)) is None:
+    if session.scalar(select(JobRow.id).where(JobRow.id == job_id, is_kept())) is None:
         raise NotFoundError(f"There is no job {job_id}.")
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.conditions import is_kept
 from faces_jobs.db.jobs.end_effects import record_end
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
 from faces_jobs.db.tables import (
@@ -144,7 +145,7 @@ def cancel_job(session: Session, job_id: str) -> None:
     if moved is not None:
         record_end(session, job_id)
         return
-    status = session.scalar(select(JobRow.status).where(JobRow.id == job_id))
+    status = session.scalar(select(JobRow.status).where(JobRow.id == job_id, is_kept()))
     if status is None:
         raise NotFoundError(f"There is no job {job_id}.")
     if status is not JobStatus.CANCELLED:

@@ -1,68 +1,48 @@
-"""Deletes the rows of jobs, and keeps an audit log that tracks the deletion of their files."""
+"""Deletes the rows of jobs: hides a job at once, then deletes its rows in short transactions.
+
+SQLite has one writer at a time: a single transaction that deletes a million faces would keep all
+others waiting for seconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Table, and_, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from faces_jobs.db.audit import OpenDeletion, record_deletion, record_step
 from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.retry_delays import retry_delay_after
+from faces_jobs.db.conditions import is_kept
+from faces_jobs.db.moves import move_jobs, move_segments
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import (
-    ArtifactRow,
     AuditRow,
     Base,
-    FaceRow,
+    DeliveryRow,
+    IdempotencyRow,
     ItemRow,
     JobRow,
     ModelRow,
     SegmentRow,
-    TrackRow,
 )
 from faces_jobs.errors import NotFoundError
-from faces_jobs.jobs.status import JobStatus
+from faces_jobs.jobs.status import JobStatus, SegmentStatus
 
-JOB_DELETED = "job_deleted"
 # A worker may be busy with a job although no row has its lease any more (it was taken over, or
 # cleared by a pause). It notices the deletion at its next heartbeat.
 HEARTBEAT_GRACE_SECONDS = 60.0
-# Limits of one DELETE statement, except for a single item with more faces.
-MAX_ITEMS_PER_DELETE = 1000
-MAX_FACES_PER_DELETE = 100_000
+# How long one transaction takes on SQLite if more than the minimum of rows can be deleted in it.
+STEP_SECONDS = 0.1
+MIN_STEP_ROWS = 2000
+MAX_STEP_ROWS = 100_000
+PAUSE_SHARE = 0.5  # of a step's time
 
 _ENDED = [status for status in JobStatus if status.ended]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenDeletion:
-    """A deletion whose rows are gone, and whose files are not yet verified to be gone."""
-
-    audit_id: int
-    job_id: str
-    held: bool  # workers may still be busy with the job
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """A line of the audit log: what was deleted, why, by whom, and whether it was verified."""
-
-    id: int
-    at: float
-    what: str
-    job_id: str
-    why: str
-    by: str
-    rows: int
-    files: int
-    bytes: int
-    attempts: int
-    verified_at: float | None
-    last_error: str | None
 
 
 def expired_jobs(database: Database, *, limit: int) -> list[str]:
@@ -72,52 +52,64 @@ def expired_jobs(database: Database, *, limit: int) -> list[str]:
         return list(session.scalars(statement))
 
 
-def delete_rows(
+def begin_deletion(
     session: Session, job_id: str, *, why: str, by: str, only_expired: bool = False
 ) -> int:
-    """Delete every row of a job and add a line to the audit log. Returns that line's id.
+    """Hide a job from everybody, and add a line to the audit log. Returns that line's id.
+
+    Workers lose their claims, and what waited to be sent is gone. `delete_rows` does the rest.
 
     Raises:
         NotFoundError: there is no such job; or, with `only_expired`, its retention period is not
             over, since its user may have retried it meanwhile.
     """
+    now = now_seconds()
     lock_all_segments(session, job_id)
-    items = session.execute(
-        select(ItemRow.id, ItemRow.face_count)
-        .where(ItemRow.job_id == job_id)
-        .order_by(ItemRow.id)
-        .with_for_update(key_share=True)
-    ).all()
-    wanted = select(JobRow.id).where(JobRow.id == job_id)
+    wanted = select(JobRow.id).where(JobRow.id == job_id, is_kept())
     if only_expired:
         wanted = wanted.where(_is_expired())
-    if session.scalar(wanted.with_for_update()) is None:
+    if session.scalar(wanted.with_for_update(key_share=True)) is None:
         raise NotFoundError(f"There is no job {job_id}.")
     held_until = _held_until(session, job_id)
-    rows = 0
-    for item_ids in _item_batches([(item.id, item.face_count or 0) for item in items]):
-        for table in (FaceRow, TrackRow, ModelRow, ArtifactRow):
-            rows += _count(session.execute(delete(table).where(table.item_id.in_(item_ids))))
-    for other in _tables_of_jobs():
-        rows += _count(session.execute(delete(other).where(other.c.job_id == job_id)))
-    deleted = _count(session.execute(delete(JobRow).where(JobRow.id == job_id)))
-    return session.scalars(
-        insert(AuditRow)
-        .values(
-            at=now_seconds(),
-            what=JOB_DELETED,
-            job_id=job_id,
-            why=why,
-            by=by,
-            rows=rows + deleted,
-            files=0,
-            bytes=0,
-            held_until=held_until,
-            attempts=0,
-            next_at=now_seconds(),
-        )
-        .returning(AuditRow.id)
-    ).one()
+    session.execute(
+        move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
+    )
+    session.execute(move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now))
+    session.execute(
+        update(JobRow).where(JobRow.id == job_id).values(deleted_at=now, delete_at=None)
+    )
+    rows = sum(
+        _count(session.execute(delete(table).where(table.job_id == job_id)))
+        for table in (DeliveryRow, IdempotencyRow)
+    )
+    return record_deletion(session, job_id, why=why, by=by, rows=rows, held_until=held_until)
+
+
+def delete_rows(
+    database: Database, deletion: OpenDeletion, *, patience_seconds: float = math.inf
+) -> bool:
+    """Delete the rows of a hidden job step by step; if interrupted, another call goes on with it.
+
+    Returns whether all are deleted; False if its patience was over before.
+
+    Raises:
+        DatabaseError: the database does not answer; the steps before are done.
+    """
+    with database.read() as session:
+        if session.scalar(select(JobRow.id).where(JobRow.id == deletion.job_id)) is None:
+            return True  # it is the last row to go
+    steps = _Steps(database, deletion, until=time.monotonic() + patience_seconds)
+    items = select(ItemRow.id).where(ItemRow.job_id == deletion.job_id)
+    models: Any = ModelRow.__table__
+    is_done = steps.delete_from(models, models.c.item_id.in_(items)) and all(
+        steps.delete_from(table, table.c.job_id == deletion.job_id) for table in _tables_of_jobs()
+    )
+    with database.begin() as session:
+        rows = 0
+        if is_done:
+            rows = _count(session.execute(delete(JobRow).where(JobRow.id == deletion.job_id)))
+        record_step(session, deletion.audit_id, rows=rows, is_last=True)
+    return is_done
 
 
 def rows_left(database: Database, job_id: str) -> int:
@@ -134,101 +126,50 @@ def rows_left(database: Database, job_id: str) -> int:
     return found
 
 
-def open_deletions(
-    database: Database, *, limit: int, audit_id: int | None = None
-) -> list[OpenDeletion]:
-    """Return deletions that were not verified yet and whose next check is due."""
-    now = now_seconds()
-    which = AuditRow.next_at <= now if audit_id is None else AuditRow.id == audit_id
-    statement = (
-        select(
-            AuditRow.id,
-            AuditRow.job_id,
-            and_(AuditRow.held_until.is_not(None), AuditRow.held_until > now).label("held"),
-        )
-        .where(which, AuditRow.verified_at.is_(None))
-        .order_by(AuditRow.next_at, AuditRow.id)
-        .limit(limit)
-    )
-    with database.read() as session:
-        return [
-            OpenDeletion(row.id, row.job_id, bool(row.held)) for row in session.execute(statement)
-        ]
+class _Steps:
+    """Deletes rows in short transactions, each recorded in the audit log."""
+
+    def __init__(self, database: Database, deletion: OpenDeletion, *, until: float) -> None:
+        self._database = database
+        self._deletion = deletion
+        self._until = until
+
+    def delete_from(self, table: Table, which: ColumnElement[bool]) -> bool:
+        """Delete these rows in the order of their keys. Returns whether there was time for all."""
+        is_sqlite = self._database.dialect == "sqlite"
+        size = MIN_STEP_ROWS if is_sqlite else MAX_STEP_ROWS  # PostgreSQL keeps nobody waiting
+        key = tuple_(*table.primary_key.columns)
+        following = select(*table.primary_key.columns).where(which).order_by(*key)
+        span: Sequence[ColumnElement[bool]] = ()
+        while time.monotonic() < self._until:
+            # Nobody adds rows to a hidden job: the keys can be read before others have to wait.
+            with self._database.read() as session:
+                last = session.execute(following.where(*span).offset(size - 1).limit(1)).first()
+            if last is not None:
+                span = (*span, key <= tuple_(*last))
+            started = time.monotonic()
+            with self._database.begin() as session:
+                rows = _count(session.execute(delete(table).where(which, *span)))
+                record_step(session, self._deletion.audit_id, rows=rows)
+            if last is None:
+                return True
+            if is_sqlite:
+                size = _pace(size, time.monotonic() - started)
+            span = (key > tuple_(*last),)  # else PostgreSQL passes over all that was deleted
+        return False
 
 
-def record_check(
-    database: Database, deletion: OpenDeletion, *, files: int, bytes_: int, problem: str | None
-) -> None:
-    """Record a check of a deletion; without a `problem` it is verified to be complete.
-
-    `files` and `bytes_` are what this check deleted.
-    """
-    now = now_seconds()
-    values: dict[str, Any] = {
-        "files": AuditRow.files + files,
-        "bytes": AuditRow.bytes + bytes_,
-        "attempts": AuditRow.attempts + 1,
-        "last_error": problem,
-        "verified_at": now if problem is None else None,
-        "next_at": None if problem is None else now + retry_delay_after(AuditRow.attempts),
-    }
-    with database.begin() as session:
-        session.execute(
-            update(AuditRow)
-            .where(AuditRow.id == deletion.audit_id, AuditRow.verified_at.is_(None))
-            .values(**values)
-        )
-
-
-def read_audit(
-    database: Database, *, job_id: str | None, before: int | None, limit: int
-) -> list[AuditEntry]:
-    """Return lines of the audit log, newest first; of one job, or with ids below `before`."""
-    statement = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
-    if job_id is not None:
-        statement = statement.where(AuditRow.job_id == job_id)
-    if before is not None:
-        statement = statement.where(AuditRow.id < before)
-    with database.read() as session:
-        return [
-            AuditEntry(
-                id=row.id,
-                at=row.at,
-                what=row.what,
-                job_id=row.job_id,
-                why=row.why,
-                by=row.by,
-                rows=row.rows,
-                files=row.files,
-                bytes=row.bytes,
-                attempts=row.attempts,
-                verified_at=row.verified_at,
-                last_error=row.last_error,
-            )
-            for row in session.scalars(statement)
-        ]
+def _pace(size: int, took: float) -> int:
+    """Let other writers go ahead of the next step. Returns its number of rows."""
+    # Who waits for SQLite's lock is not queued, but tries again after pauses: it would hardly ever
+    # meet the moment between two steps.
+    time.sleep(took * PAUSE_SHARE)
+    enough = int(size * STEP_SECONDS / max(took, STEP_SECONDS / 2))  # twice as many at most
+    return min(max(enough, MIN_STEP_ROWS), MAX_STEP_ROWS)
 
 
 def _is_expired() -> ColumnElement[bool]:
     return and_(JobRow.delete_at <= now_seconds(), JobRow.status.in_(_ENDED))
-
-
-def _item_batches(items: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
-    """Split (item id, face count) pairs into batches of ids for one DELETE statement each.
-
-    With a statement for each item, a folder of ten thousand photographs would block SQLite for
-    long; with a single one, a few long videos would.
-    """
-    batch: list[int] = []
-    faces = 0
-    for item_id, count in items:
-        if batch and (len(batch) == MAX_ITEMS_PER_DELETE or faces + count > MAX_FACES_PER_DELETE):
-            yield batch
-            batch, faces = [], 0
-        batch.append(item_id)
-        faces += count
-    if batch:
-        yield batch
 
 
 def _held_until(session: Session, job_id: str) -> float:

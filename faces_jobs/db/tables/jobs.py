@@ -14,6 +14,7 @@ from faces_jobs.jobs.status import ItemStatus, JobStatus, SegmentStatus
 _HELD = "lease_token IS NOT NULL"
 _PAUSED = "not_before IS NOT NULL"
 _TRIED = "status = 'queued' AND attempts > 0"
+_DELETED = "deleted_at IS NOT NULL"
 _ACTIVE = "status IN ('queued', 'running')"  # `ACTIVE_JOBS` as the condition of an index
 
 
@@ -35,6 +36,12 @@ class JobRow(LeaseColumns, Base):
             sqlite_where=text(_ACTIVE),
             postgresql_where=text(_ACTIVE),
         ),
+        Index(
+            "ix_jobs_deleted",
+            "id",
+            sqlite_where=text(_DELETED),
+            postgresql_where=text(_DELETED),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)  # a random UUID, not guessable
@@ -55,6 +62,7 @@ class JobRow(LeaseColumns, Base):
     # Done before its start: a retry keeps the items that had succeeded.
     frames_kept: Mapped[int] = mapped_column(BigInteger, server_default="0")
     delete_at: Mapped[float | None]  # set when it ends; None: kept until it is deleted by hand
+    deleted_at: Mapped[float | None]  # since then it is hidden, and its rows are being deleted
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     evidence: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -7,7 +7,7 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from faces_jobs.jobs.documents import JobDocument, JobPage
 from faces_jobs.results import get_job, job_version, list_jobs
-from faces_jobs.retention import delete_job
+from faces_jobs.retention import REQUEST_PATIENCE_SECONDS, delete_job
 from faces_jobs_web.api.answers import document_response
 from faces_jobs_web.api.json_body import json_body
 from faces_jobs_web.api.queries import JobFilters, WaitFilters, read_filters
@@ -179,8 +179,9 @@ def show(job_id: str) -> Response:
         responses={
             204: ResponseSpec("The job and all its files were deleted, which was verified."),
             202: ResponseSpec(
-                "The job was deleted, but some files remain (a worker still uses them, or they "
-                "can't be removed). Removal is retried; `GET /api/v1/audit` shows the outcome."
+                "The job was deleted, but some of its files or rows remain (a worker still uses "
+                "them, they can't be removed, or there are very many). Their removal goes on; "
+                "`GET /api/v1/audit` shows the outcome."
             ),
         },
         problems=(403, 404),
@@ -189,5 +190,10 @@ def show(job_id: str) -> Response:
 def delete(job_id: str) -> Response:
     """Delete a job with its uploads and results. A running job is cancelled first."""
     services = current_services()
-    complete = delete_job(job_id, database=services.database, storage=services.storage)
+    complete = delete_job(
+        job_id,
+        database=services.database,
+        storage=services.storage,
+        patience_seconds=REQUEST_PATIENCE_SECONDS,
+    )
     return Response(status=204 if complete else 202)

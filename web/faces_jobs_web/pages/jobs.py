@@ -18,7 +18,7 @@ from faces_jobs.results import (
     list_jobs,
     list_tracks,
 )
-from faces_jobs.retention import delete_job
+from faces_jobs.retention import REQUEST_PATIENCE_SECONDS, delete_job
 from faces_jobs_web.api.answers import make_conditional
 from faces_jobs_web.api.job_control import FORM_BODY
 from faces_jobs_web.api.queries import (
@@ -211,7 +211,13 @@ def delete(job_id: str) -> AnyResponse:
     """Delete a job."""
     check_form_token(request.form.get(FORM_FIELD))
     services = current_services()
-    delete_job(job_id, database=services.database, storage=services.storage, by="page")
+    delete_job(
+        job_id,
+        database=services.database,
+        storage=services.storage,
+        by="page",
+        patience_seconds=REQUEST_PATIENCE_SECONDS,
+    )
     return redirect(url_for("job_pages.index"), 303)
 
 
