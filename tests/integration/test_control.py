@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from sqlalchemy import Update
 
 from faces_jobs import results as results_api
+from faces_jobs.db.claims import leases
 from faces_jobs.db.claims.leases import claim_job, claim_segment, renew_job, renew_segment
 from faces_jobs.db.claims.release import release_segment
 from faces_jobs.db.jobs.endings import finish_job
+from faces_jobs.db.moves import move_items
 from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, PausedError, StateError
@@ -157,3 +162,24 @@ def test_a_concurrent_claim_and_pause_leave_the_job_paused(database: Database) -
         if claim is not None:
             with pytest.raises(PausedError):
                 renew_segment(database, claim, lease_seconds=9, frames_done=0, frames_total=None)  # type: ignore[arg-type]  # a claim
+
+
+def test_a_job_that_is_paused_during_its_first_claim_runs_once_it_is_resumed(
+    database: Database, queue: CeleryQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database.dialect == "sqlite":
+        pytest.skip("SQLite has one writer at a time: nothing happens during a claim")
+    job = stored_job(database)
+
+    def pause_and_move(*arguments: Any, **values: Any) -> Update:
+        results_api.pause_job(database, job.id)
+        return move_items(*arguments, **values)
+
+    monkeypatch.setattr(leases, "move_items", pause_and_move)
+    assert try_claim(database, job.segments[0])
+    assert states(database, job) == ("paused", ["running"], ["running"])
+
+    resumed = results_api.resume_job(database, queue, job.id)
+
+    assert resumed.status is JobStatus.RUNNING
+    assert resumed.started_at is not None

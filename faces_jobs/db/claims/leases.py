@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import Update, case, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.fencing import (
@@ -24,7 +24,7 @@ from faces_jobs.db.claims.fencing import (
 from faces_jobs.db.claims.tokens import new_token
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import has_active_job, has_claimable_exports, is_orphaned, is_ready
-from faces_jobs.db.moves import move_items, move_jobs, without_session_sync
+from faces_jobs.db.moves import move_items, without_session_sync
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.jobs.spec import JobSpec
@@ -80,16 +80,26 @@ def claim_segment_in(
         return None
     start_item = move_items(ItemStatus.RUNNING, ItemRow.id == claimed.item_id, started_at=now)
     session.execute(without_session_sync(start_item))
-    # Only from `queued`: a pause at this very moment is kept, and the first renewal reports it.
-    start_job = move_jobs(
-        JobStatus.RUNNING,
-        JobRow.id == claimed.job_id,
-        JobRow.status == JobStatus.QUEUED,
-        started_at=now,
-    )
-    session.execute(without_session_sync(start_job))
+    session.execute(_start_job(claimed.job_id))
     return replace(
         _claim(session, segment_id, token), rescued=before.status is SegmentStatus.RUNNING
+    )
+
+
+def _start_job(job_id: str) -> Update:
+    """Let a job begin with its first claim.
+
+    A pause at this very moment is kept, and the first renewal reports it; but the job has begun,
+    so that it will be `running` once it is resumed.
+    """
+    running = literal(JobStatus.RUNNING, JobRow.status.type)
+    return without_session_sync(
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.started_at.is_(None))
+        .values(
+            status=case((JobRow.status == JobStatus.QUEUED, running), else_=JobRow.status),
+            started_at=now_seconds(),
+        )
     )
 
 
