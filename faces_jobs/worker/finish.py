@@ -98,7 +98,8 @@ def _attempt(claim: JobClaim, worker: Worker) -> None:
             reason = str(error)
         else:
             _log.exception("exports not written")
-            reason = f"{type(error).__name__}: {error}"
+            # Users read it, and its text may name a path of this server.
+            reason = f"an unexpected {type(error).__name__}. See the worker's log."
         pause = backoff_seconds(settings, claim.attempt)
         release_job(database, claim, reason=reason, counts=True, delay_seconds=pause)
 

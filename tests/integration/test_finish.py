@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -29,6 +30,7 @@ from faces_jobs.retention import delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage, Storage, StoredFile
 from faces_jobs.worker.finish import EXPORTS, finish_job
+from faces_jobs.worker.maintenance.sweep import sweep
 from faces_jobs.worker.resources import Worker
 from faces_jobs_models.catalog import open_catalog
 from tests.factories import StoredJob, face, new_claim, results, stored_job, track
@@ -181,3 +183,22 @@ def test_a_job_without_faces_has_exports_too(worker: Worker, database: Database)
     finish_job(job.id, worker)
 
     assert set(exports(database, worker.storage, job)) == set(EXPORTS)
+
+
+def test_an_unexpected_error_shows_users_no_path_of_the_server(
+    worker: Worker, storage: LocalStorage, job: StoredJob
+) -> None:
+    worker = replace(worker, settings=worker.settings.model_copy(update={"max_attempts": 1}))
+    folder = storage.folder
+    folder.mkdir(parents=True)
+    (folder / "work").write_bytes(b"not a folder")
+
+    finish_job(job.id, worker)
+    sweep(worker.database, worker.queue, worker.settings)
+
+    document = get_job(worker.database, job.id)
+    assert document.error is not None
+    assert document.evidence is not None
+    assert document.evidence.said is not None
+    assert "NotADirectoryError" in document.evidence.said
+    assert str(folder) not in document.model_dump_json()
