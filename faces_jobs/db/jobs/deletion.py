@@ -38,9 +38,9 @@ from faces_jobs.jobs.status import JobStatus, SegmentStatus
 HEARTBEAT_GRACE_SECONDS = 60.0
 # How long one transaction takes on SQLite if more than the minimum of rows can be deleted in it.
 STEP_SECONDS = 0.1
-MIN_STEP_ROWS = 2000
+MIN_STEP_ROWS = 1000
 MAX_STEP_ROWS = 100_000
-PAUSE_SHARE = 0.5  # of a step's time
+PAUSE_SHARE = 1.0  # of a step's time
 
 _ENDED = [status for status in JobStatus if status.ended]
 
