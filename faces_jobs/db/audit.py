@@ -16,7 +16,7 @@ from faces_jobs.db.tables import AuditRow
 JOB_DELETED = "job_deleted"
 # A process that deletes rows postpones the next check with each step. If it dies, the sweep takes
 # over this much later.
-STEP_SECONDS = 60.0
+TAKEOVER_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def record_deletion(
             bytes=0,
             held_until=held_until,
             attempts=0,
-            next_at=now + STEP_SECONDS,
+            next_at=now + TAKEOVER_SECONDS,
         )
         .returning(AuditRow.id)
     ).one()
@@ -72,7 +72,7 @@ def record_deletion(
 
 def record_step(session: Session, audit_id: int, *, rows: int, is_last: bool = False) -> None:
     """Record that a deletion removed more rows; after the last step anyone may go on with it."""
-    next_at = now_seconds() if is_last else now_seconds() + STEP_SECONDS
+    next_at = now_seconds() if is_last else now_seconds() + TAKEOVER_SECONDS
     session.execute(
         update(AuditRow)
         .where(AuditRow.id == audit_id, AuditRow.verified_at.is_(None))

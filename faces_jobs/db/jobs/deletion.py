@@ -40,7 +40,6 @@ HEARTBEAT_GRACE_SECONDS = 60.0
 STEP_SECONDS = 0.1
 MIN_STEP_ROWS = 1000
 MAX_STEP_ROWS = 100_000
-PAUSE_SHARE = 1.0  # of a step's time
 
 _ENDED = [status for status in JobStatus if status.ended]
 
@@ -160,10 +159,10 @@ class _Steps:
 
 
 def _pace(size: int, took: float) -> int:
-    """Let other writers go ahead of the next step. Returns its number of rows."""
+    """Let other writers go ahead for as long as a step took. Returns the next one's rows."""
     # Who waits for SQLite's lock is not queued, but tries again after pauses: it would hardly ever
     # meet the moment between two steps.
-    time.sleep(took * PAUSE_SHARE)
+    time.sleep(took)
     enough = int(size * STEP_SECONDS / max(took, STEP_SECONDS / 2))  # twice as many at most
     return min(max(enough, MIN_STEP_ROWS), MAX_STEP_ROWS)
 
