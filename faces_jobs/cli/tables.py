@@ -14,6 +14,7 @@ from rich.table import Table
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocument, TrackDocument
 from faces_jobs.jobs.labels import HEADS, UNSURE
+from faces_jobs.jobs.status import ItemStatus
 
 if TYPE_CHECKING:
     from faces_jobs_models.run_sizes import RunTimes
@@ -45,12 +46,20 @@ def table_of_items(items: Iterable[ItemDocument], *, width: int) -> Table:
             str(item.position),
             escape(item.name),
             item.status.value,
-            f"{item.progress.frames_done}/{item.progress.frames_total or '?'}",
+            _frames(item),
             str(item.face_count),
             *([str(item.track_count)] if wide else []),
             escape("; ".join(_problems(item))),
         )
     return table
+
+
+def _frames(item: ItemDocument) -> str:
+    done = item.progress.frames_done
+    # An ended item's total is what was done of it, which would make these look complete.
+    if item.status in (ItemStatus.FAILED, ItemStatus.CANCELLED):
+        return str(done)
+    return f"{done}/{item.progress.frames_total or '?'}"
 
 
 def _problems(item: ItemDocument) -> Iterator[str]:

@@ -29,13 +29,17 @@ PROGRESS = Progress(
 
 
 def item_of(
-    *, name: str = "a.mp4", damaged_frames: int = 0, error: ErrorDocument | None = None
+    *,
+    name: str = "a.mp4",
+    status: ItemStatus = ItemStatus.SUCCEEDED,
+    damaged_frames: int = 0,
+    error: ErrorDocument | None = None,
 ) -> ItemDocument:
     return ItemDocument(
         id=1,
         position=0,
         name=name,
-        status=ItemStatus.SUCCEEDED,
+        status=status,
         error=error,
         evidence=None,
         kind="video",
@@ -98,6 +102,17 @@ def test_an_item_s_name_and_error_are_folded_not_cut() -> None:
     shown = shown_in(80, tables.table_of_items([item], width=80))
     assert "\u2026" not in shown
     assert "succeeded" in shown
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [(ItemStatus.SUCCEEDED, "24/25"), (ItemStatus.FAILED, "24"), (ItemStatus.CANCELLED, "24")],
+)
+def test_an_item_that_was_not_completed_does_not_look_so(status: ItemStatus, shown: str) -> None:
+    console = Console(width=200, record=True)
+    console.print(tables.table_of_items([item_of(status=status)], width=console.width))
+    row = next(line for line in console.export_text().splitlines() if "a.mp4" in line)
+    assert row.split("\u2502")[4].strip() == shown
 
 
 @pytest.mark.parametrize("width", [80, 100, 400])
