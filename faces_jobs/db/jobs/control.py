@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_kept
+from faces_jobs.db.jobs.locking import lock_job
 from faces_jobs.db.moves import move_jobs
 from faces_jobs.db.tables import ItemRow, JobRow
-from faces_jobs.errors import NotFoundError, StateError
+from faces_jobs.errors import StateError
 from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
 from faces_jobs.jobs.status import OPEN_ITEMS, ItemStatus, JobStatus
 
@@ -121,11 +121,7 @@ def _lock_open_job(session: Session, job_id: str, *, otherwise: str) -> JobRow:
         NotFoundError: there is no such job.
         StateError: the job has ended.
     """
-    job = session.scalar(
-        select(JobRow).where(JobRow.id == job_id, is_kept()).with_for_update(key_share=True)
-    )
-    if job is None:
-        raise NotFoundError(f"There is no job {job_id}.")
+    job = lock_job(session, job_id)
     if job.status.ended:
         raise StateError(f"The job has already ended ({job.status}): {otherwise}")
     return job

@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.conditions import is_kept
 from faces_jobs.db.jobs.changes import insert_segments
+from faces_jobs.db.jobs.locking import lock_job
 from faces_jobs.db.moves import move_items, move_jobs
 from faces_jobs.db.tables import ArtifactRow, ItemRow, JobRow, SegmentRow
-from faces_jobs.errors import NotFoundError, StateError
+from faces_jobs.errors import StateError
 from faces_jobs.jobs.status import ItemStatus, JobStatus
 
 
@@ -33,11 +33,7 @@ def retry_job(session: Session, job_id: str) -> None:
         StateError: the job has not ended, or there is nothing to retry.
     """
     lock_all_segments(session, job_id)
-    job = session.scalar(
-        select(JobRow).where(JobRow.id == job_id, is_kept()).with_for_update(key_share=True)
-    )
-    if job is None:
-        raise NotFoundError(f"There is no job {job_id}.")
+    job = lock_job(session, job_id)
     if not job.status.ended:
         raise StateError(f"The job has not ended ({job.status}): there is nothing to retry yet.")
     retried = and_(ItemRow.job_id == job_id, is_retryable())
