@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -20,9 +18,6 @@ from faces_jobs.errors import ServerError
 from faces_jobs.jobs.documents import JobDocument
 from faces_jobs.jobs.status import JobStatus
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
-
-if TYPE_CHECKING:
-    from faces_jobs.cli.supervisor import Supervisor
 
 START_TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 0.1
@@ -75,7 +70,8 @@ def demo(settings: Settings) -> None:
             _print_errors(client, job)
             sys.exit(exits.code_of_status(job.status) or exits.FAILED)
         if sys.stdout.isatty():
-            serve_until_interrupted(supervisor, client.server, console)
+            line = f"\nServing at {client.server} - press Ctrl-C to stop."
+            supervisor.wait(announce=lambda: console.print(line, highlight=False))
         else:
             console.print(
                 "\nStandard output is not a terminal, so the demo ends here. To open the links, "
@@ -83,13 +79,6 @@ def demo(settings: Settings) -> None:
                 highlight=False,
                 soft_wrap=True,
             )
-
-
-def serve_until_interrupted(supervisor: Supervisor, server: str, console: Console) -> None:
-    """Keep the service running until Ctrl-C, which may come while the line about it is written."""
-    with suppress(KeyboardInterrupt):
-        console.print(f"\nServing at {server} - press Ctrl-C to stop.", highlight=False)
-        supervisor.wait()
 
 
 def _print_errors(client: Client, job: JobDocument) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Self
@@ -97,13 +97,16 @@ class Supervisor:
                 for number, handler in previous.items():
                     signal.signal(number, handler)
 
-    def wait(self) -> None:
+    def wait(self, *, announce: Callable[[], None] = lambda: None) -> None:
         """Watch the processes until TERM or Ctrl-C, and restart those that die.
+
+        `announce` may tell how to end this: Ctrl-C does so from the moment when it is called.
 
         Raises:
             ProcessDiedError: one of them keeps dying.
         """
         try:
+            announce()
             while not self._stopping:
                 self.restart_dead()
                 time.sleep(POLL_SECONDS)

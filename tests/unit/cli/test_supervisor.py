@@ -1,10 +1,10 @@
-"""The processes of `faces-jobs up`: none is left behind, whenever Ctrl-C is pressed."""
+"""The processes of `faces-jobs up`: how Ctrl-C ends them, whenever it is pressed."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -51,3 +51,10 @@ def test_ctrl_c_leaves_no_process_behind(monkeypatch: pytest.MonkeyPatch, point:
         for process in started:
             process.kill()
             process.wait()
+
+
+def test_ctrl_c_while_the_line_about_it_is_written_ends_the_wait_normally() -> None:
+    def write_line() -> NoReturn:
+        raise KeyboardInterrupt
+
+    Supervisor(workers=0, environment=None).wait(announce=write_line)
