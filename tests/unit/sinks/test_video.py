@@ -7,54 +7,19 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pytest
 
-from faces_jobs.errors import MediaError, StorageFullError, TruncatedError
+from faces_jobs.errors import MediaError, StorageFullError
 from faces_jobs.jobs.records import Attribute, FaceRecord
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.sinks.video import MAX_PAUSE_TICKS, AnnotatedVideo
 from tests import clips
 from tests.clips import Sound
-
-MAX_PIXELS = 1_000_000
-
-
-def annotate(source: Path, target: Path, *, faces: list[Face] | None = None) -> Path:
-    """Annotate all frames of a source, which may be truncated."""
-    with (
-        open_frames(source, max_pixels=MAX_PIXELS) as reader,
-        AnnotatedVideo(target, info=reader.info, source=source) as sink,
-    ):
-        try:
-            for frame in reader:
-                sink.add(frame, faces or [], analysed=True)
-        except TruncatedError:
-            pass
-        sink.finish([])
-    return target
-
-
-def packets_of(path: Path, kind: str, number: int = 0) -> list[Any]:
-    with av.open(str(path)) as container:
-        stream = getattr(container.streams, kind)[number]
-        return [packet for packet in container.demux(stream) if packet.size]
-
-
-def times(path: Path, kind: str = "video", number: int = 0) -> list[Fraction]:
-    """Presentation times of packets in seconds, in order."""
-    found = packets_of(path, kind, number)
-    return sorted(packet.pts * packet.time_base for packet in found)
-
-
-def relative_times(path: Path) -> list[Fraction]:
-    """Presentation times of the pictures since the first one, in seconds."""
-    found = times(path)
-    return [each - found[0] for each in found]
+from tests.unit.sinks.copies import MAX_PIXELS, annotate, relative_times, times
 
 
 def make_face() -> Face:
@@ -181,112 +146,6 @@ def test_an_animation_keeps_the_times_of_its_frames_and_the_duration_of_the_last
         assert container.duration == 1_510_000
 
 
-@pytest.mark.parametrize(
-    ("codec", "name"),
-    [
-        ("aac", "a.mp4"),
-        ("aac", "a.ts"),
-        ("aac", "a.mkv"),
-        ("libopus", "a.mkv"),
-        ("flac", "a.mkv"),
-        ("libmp3lame", "a.avi"),
-    ],
-)
-def test_sound_that_mp4_supports_is_copied_packet_by_packet(
-    tmp_path: Path, codec: str, name: str
-) -> None:
-    video = "mpeg4" if name == "a.avi" else "libx264"
-    source = clips.write_video(
-        tmp_path / name, clips.moving_squares(30), codec=video, sounds=[Sound(codec, 1.2)]
-    )
-    copy = annotate(source, tmp_path / "out.mp4")
-    before, after = packets_of(source, "audio"), packets_of(copy, "audio")
-    with av.open(str(source)) as one, av.open(str(copy)) as other:
-        names = [each.streams.audio[0].codec_context.codec.name for each in (one, other)]
-    assert names[0] == names[1]
-    assert len(after) == len(before)
-    adts = 7 if name == "a.ts" else 0  # bytes of the header before each packet of a broadcast
-    assert [bytes(packet) for packet in after] == [bytes(packet)[adts:] for packet in before]
-
-
-@pytest.mark.parametrize(
-    ("codec", "name", "rate", "layout"),
-    [
-        ("pcm_s16le", "a.mov", 44100, "stereo"),
-        ("pcm_u8", "a.avi", 11025, "mono"),
-        ("pcm_s16le", "a.mkv", 37800, "mono"),
-        ("ac3", "a.mkv", 48000, "5.1"),
-        ("mp2", "a.ts", 48000, "stereo"),
-        ("libmp3lame", "a.mkv", 8000, "mono"),  # mp4 supports MP3 from 16 kHz on
-    ],
-)
-def test_sound_that_browsers_do_not_play_is_encoded_as_aac(
-    tmp_path: Path, codec: str, name: str, rate: int, layout: str
-) -> None:
-    sound = Sound(codec, 1.0, rate=rate, layout=layout)
-    video = "mpeg4" if name == "a.avi" else "libx264"
-    source = clips.write_video(
-        tmp_path / name, clips.moving_squares(25), codec=video, sounds=[sound]
-    )
-    copy = annotate(source, tmp_path / "out.mp4")
-    with av.open(str(copy)) as container:
-        track = container.streams.audio[0]
-        assert track.codec_context.name == "aac"
-        samples = [frame.to_ndarray() for frame in container.decode(track)]
-        seconds = sum(each.shape[-1] for each in samples) / track.codec_context.sample_rate
-    assert seconds == pytest.approx(1.0, abs=0.02 + 3 * 1024 / rate)  # priming and padding
-    assert np.abs(np.concatenate(samples, axis=-1)).max() > 0.05, "the tone is still there"
-
-
-def test_every_audio_track_is_kept_with_its_language(tmp_path: Path) -> None:
-    sounds = [Sound("aac", language="eng"), Sound("ac3", language="deu", layout="stereo")]
-    source = clips.write_video(tmp_path / "a.mkv", clips.moving_squares(25), sounds=sounds)
-    copy = annotate(source, tmp_path / "out.mp4")
-    with av.open(str(copy)) as container:
-        assert [track.language for track in container.streams.audio] == ["eng", "deu"]
-        assert [track.codec_context.name for track in container.streams.audio] == ["aac", "aac"]
-
-
-@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
-@pytest.mark.parametrize("late", [0.0, 0.4])
-def test_sound_that_begins_later_keeps_its_delay(tmp_path: Path, codec: str, late: float) -> None:
-    source = clips.write_video(
-        tmp_path / "a.mov", clips.moving_squares(50), sounds=[Sound(codec, 1.0, start_seconds=late)]
-    )
-    copy = annotate(source, tmp_path / "out.mp4")
-    offsets = [float(times(path, "audio")[0] - times(path)[0]) for path in (source, copy)]
-    assert offsets[1] == pytest.approx(offsets[0], abs=0.03)
-    assert offsets[0] == pytest.approx(late, abs=0.03)
-
-
-@pytest.mark.parametrize("codec", ["aac", "mp2"])
-def test_sound_that_begins_before_the_picture_delays_the_picture(
-    tmp_path: Path, codec: str
-) -> None:
-    source = clips.write_video(
-        tmp_path / "a.ts",
-        clips.moving_squares(25),
-        ticks=[45000 + 3600 * index for index in range(25)],  # half a second late
-        time_base=Fraction(1, 90000),
-        sounds=[Sound(codec, 1.5)],
-    )
-    copy = annotate(source, tmp_path / "out.mp4")
-    offsets = [float(times(path, "audio")[0] - times(path)[0]) for path in (source, copy)]
-    assert offsets[0] == pytest.approx(-0.5, abs=0.03)
-    assert offsets[1] == pytest.approx(offsets[0], abs=0.03)
-    assert relative_times(copy) == relative_times(source)
-
-
-def test_sound_shorter_or_longer_than_the_video_is_kept_completely(tmp_path: Path) -> None:
-    for seconds in (0.2, 4.0):
-        source = clips.write_video(
-            tmp_path / f"{seconds}.mp4", clips.moving_squares(30), sounds=[Sound("aac", seconds)]
-        )
-        copy = annotate(source, tmp_path / f"out-{seconds}.mp4")
-        assert times(copy, "audio") == times(source, "audio")
-        assert relative_times(copy) == relative_times(source)
-
-
 @pytest.mark.parametrize("size_wh", [(65, 49), (64, 49), (1, 1), (3, 2)])
 def test_an_odd_width_or_height_grows_by_one_pixel(
     tmp_path: Path, size_wh: tuple[int, int]
@@ -330,7 +189,7 @@ def test_a_truncated_source_gives_a_complete_copy_of_its_readable_frames(tmp_pat
         codec_options={"qp": "1", "g": "1"},
     )
     truncated = clips.write_truncated(tmp_path / "b.mp4", whole, kept=0.7)
-    found = relative_times(annotate(truncated, tmp_path / "out.mp4"))
+    found = relative_times(annotate(truncated, tmp_path / "out.mp4", is_truncated=True))
     assert 3 < len(found) < 40
     assert found == relative_times(whole)[: len(found)]
 
