@@ -11,6 +11,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from PIL import Image
 
 from faces_jobs.settings import ENVIRONMENT_PREFIX, Settings
 from tests.shared import create_once
@@ -58,6 +59,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             f"{ENVIRONMENT_PREFIX}TEST_"
         ):
             monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def pillow_limit() -> Iterator[None]:
+    """Take back Pillow's limit of pixels, which reading an image sets for the whole process."""
+    before = Image.MAX_IMAGE_PIXELS
+    yield
+    Image.MAX_IMAGE_PIXELS = before
 
 
 @pytest.fixture
