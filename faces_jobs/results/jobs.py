@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
-from sqlalchemy import Double, Select, case, cast, func, select, text, tuple_
+from sqlalchemy import (
+    BindParameter,
+    Double,
+    Select,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.clock import as_datetime
@@ -106,7 +118,9 @@ def _job_documents(session: Session, rows: Sequence[JobRow]) -> list[JobDocument
     for job_id, *sums in _groups_of(session, ids):
         groups[job_id].append(_Group.of(*sums))
     models: dict[str, list[ModelDocument]] = {job_id: [] for job_id in ids}
-    for job_id, name, version, sha256, unsure_below in session.execute(_models_statement(ids)):
+    for job_id, name, version, sha256, unsure_below in session.execute(
+        _models_statement(), {"job_ids": ids}
+    ):
         models[job_id].append(
             ModelDocument(
                 name=name,
@@ -213,14 +227,18 @@ def _groups_of(session: Session, job_ids: Sequence[str]) -> Sequence[Any]:
     is_postgresql = session.get_bind().dialect.name == "postgresql"
     if is_postgresql:
         session.execute(text("SET LOCAL enable_nestloop = off"))
-    rows = session.execute(_groups_statement(job_ids)).all()
+    rows = session.execute(_groups_statement(), {"job_ids": job_ids}).all()
     if is_postgresql:
         session.execute(text("SET LOCAL enable_nestloop = on"))
     return rows
 
 
-def _groups_statement(job_ids: Sequence[str]) -> Select[Any]:
-    """Sum up each job's items by state: the job's id, then the arguments of `_Group.of`."""
+# Building a statement of this size takes as long as everything else that a poll does: it is built
+# once, and given the ids when it is executed.
+@cache
+def _groups_statement() -> Select[Any]:
+    """Sum up the items of `job_ids` by state: the job's id, then the arguments of `_Group.of`."""
+    job_ids: BindParameter[str] = bindparam("job_ids", expanding=True)
     frames = frames_by_item().where(SegmentRow.job_id.in_(job_ids)).subquery()
     done = func.coalesce(frames.c.done, 0)
     known = frames.c.total > 0
@@ -249,12 +267,14 @@ def _groups_statement(job_ids: Sequence[str]) -> Select[Any]:
     )
 
 
-def _models_statement(job_ids: Sequence[str]) -> Select[str, str, str, str, str | None]:
+@cache
+def _models_statement() -> Select[str, str, str, str, str | None]:
+    """Select the models that classified the faces of `job_ids`."""
     columns = (ModelRow.name, ModelRow.version, ModelRow.sha256, ModelRow.unsure_below)
     return (
         select(ItemRow.job_id, *columns)
         .join(ModelRow, ModelRow.item_id == ItemRow.id)
-        .where(ItemRow.job_id.in_(job_ids))
+        .where(ItemRow.job_id.in_(bindparam("job_ids", expanding=True)))
         .distinct()
         .order_by(ItemRow.job_id, *columns)
     )

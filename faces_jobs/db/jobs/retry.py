@@ -112,7 +112,9 @@ def is_retryable() -> ColumnElement[bool]:
 
 def jobs_without_exports(session: Session, job_ids: Collection[str]) -> set[str]:
     """Return those of these jobs that have no exports, which a retry would write."""
+    if not job_ids:  # as for every job that is polled until it ends
+        return set()
     found = select(ArtifactRow.job_id).where(
         ArtifactRow.job_id.in_(job_ids), ArtifactRow.item_id.is_(None)
     )
-    return set(job_ids) - set(session.scalars(found)) if job_ids else set()
+    return set(job_ids) - set(session.scalars(found))

@@ -156,8 +156,7 @@ def show(job_id: str) -> Response:
     services = current_services()
     wait = read_filters(WaitFilters, request.args).wait
     job = get_job(services.database, job_id)
-    version = job_version(job)
-    if wait and request.if_none_match.contains_weak(version):
+    if wait and request.if_none_match.contains_weak(version := job_version(job)):
         services.watcher.acquire_slot()
         try:
             has_disconnected = disconnect_check(request.environ)
