@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from faces_jobs.db.engine import BEGIN_OPTION, driver_reason, make_engine, sqlite_path
+from faces_jobs.db.engine import (
+    BEGIN_OPTION,
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    driver_reason,
+    make_engine,
+    sqlite_path,
+)
 from faces_jobs.db.revision import current_revision, newest_revision
 from faces_jobs.errors import DatabaseError, StorageFullError
 
@@ -26,6 +33,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.dialect = engine.dialect.name
+        self._turn = threading.Lock()
         self._writing = engine.execution_options(**{BEGIN_OPTION: "BEGIN IMMEDIATE"})
         self._reading = (
             engine
@@ -45,10 +53,34 @@ class Database:
         """
         with (
             _translated_errors(),
+            self._turn_to_write(),
             Session(self._writing, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        """Let the threads of this process write to SQLite one after the other.
+
+        It has one writer at a time anyway, but lets the others sleep and try again, longer each
+        time: whoever came last would often be first.
+
+        Raises:
+            DatabaseError: it took too long.
+        """
+        if self.dialect != "sqlite":
+            yield
+            return
+        if not self._turn.acquire(timeout=SQLITE_BUSY_TIMEOUT_SECONDS):
+            raise DatabaseError(
+                "The database stayed locked: other requests of this process are writing to it, or "
+                "wait for another process that is. Try again in a moment."
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,3 +72,42 @@ def test_a_connection_timeout_says_to_try_again(tmp_path: Path) -> None:
             database.read() as other,
         ):
             other.execute(text("SELECT 1"))
+
+
+def test_threads_that_wait_to_write_leave_their_connections_to_readers(tmp_path: Path) -> None:
+    engine = create_engine(
+        f"sqlite:///{tmp_path / 'a.db'}", pool_size=2, max_overflow=0, pool_timeout=0.01
+    )
+    with Database(engine) as database:
+        waiting = [threading.Thread(target=_write, args=(database,)) for _ in range(3)]
+        with database.begin() as session:
+            session.execute(text("CREATE TABLE written (number INTEGER)"))
+            for thread in waiting:
+                thread.start()
+                thread.join(0.02)
+            with database.read() as other:
+                assert other.execute(text("SELECT 1")).scalar_one() == 1
+        for thread in waiting:
+            thread.join()
+        with database.read() as session:
+            assert session.execute(text("SELECT count(*) FROM written")).scalar_one() == 3
+
+
+def test_a_thread_does_not_wait_forever_for_another_that_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faces_jobs.db.session.SQLITE_BUSY_TIMEOUT_SECONDS", 0.01)
+    with Database(create_engine(f"sqlite:///{tmp_path / 'a.db'}")) as database:
+        with (
+            database.begin(),
+            pytest.raises(DatabaseError, match=r"stayed locked.*again"),
+            database.begin(),
+        ):
+            pass
+        with database.begin() as session:  # the turn was given back
+            session.execute(text("SELECT 1"))
+
+
+def _write(database: Database) -> None:
+    with database.begin() as session:
+        session.execute(text("INSERT INTO written VALUES (1)"))
