@@ -48,6 +48,7 @@ class Sound:
     layout: str = "mono"
     language: str = "eng"
     packet_samples: int = 1024  # of codecs with packets of any length
+    late_samples: int = 0  # by which every other packet is stamped too late
 
 
 def picture(
@@ -176,11 +177,12 @@ def _write_sound(container: Any, track: Any, sound: Sound) -> None:
     wave = (8000 * np.sin(np.arange(count) * 2 * np.pi * 440 / sound.rate)).astype(np.int16)
     channels = len(av.AudioLayout(sound.layout).channels)
     step = sound.packet_samples
-    for start in range(0, count, step):
+    for number, start in enumerate(range(0, count, step)):
         samples = np.repeat(wave[start : start + step], channels)[np.newaxis]
         frame = av.AudioFrame.from_ndarray(samples, format="s16", layout=sound.layout)
         frame.sample_rate = sound.rate
-        frame.pts = start + round(sound.start_seconds * sound.rate)
+        late = number % 2 * sound.late_samples
+        frame.pts = start + late + round(sound.start_seconds * sound.rate)
         frame.time_base = Fraction(1, sound.rate)
         container.mux(track.encode(frame))
     container.mux(track.encode(None))

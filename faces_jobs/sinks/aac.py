@@ -12,7 +12,8 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-# Containers round timestamps, so a frame may start a little before its predecessor ends.
+# Containers round timestamps, and Ogg's are up to 15 ms off where Vorbis changes the length of its
+# packets, so a frame may start a little before its predecessor ends.
 MAX_OVERLAP_SECONDS = Fraction(1, 50)
 
 
@@ -60,13 +61,12 @@ class AacTrack:
             self.dropped += 1
             return []
         tick = Fraction(1, frame.sample_rate)
-        start, length = frame.pts * base + shift, frame.samples * tick
-        # Frames may be shorter than a tick: those of TrueHD last 0.8 ms, Matroska's ticks 1 ms.
-        overlap = max(base, min(MAX_OVERLAP_SECONDS, length / 2))
-        if self._end is not None and start < self._end - overlap:
+        start = frame.pts * base + shift
+        if self._end is not None and start < self._end - max(base, MAX_OVERLAP_SECONDS):
             self.dropped += 1
             return []
-        self._end = start + length
+        # A frame that is stamped too late may end after the next one.
+        self._end = max(self._end or start, start + frame.samples * tick)
         frame.pts, frame.time_base = round(start / tick), tick
         return [
             encoded

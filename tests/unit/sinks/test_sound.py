@@ -122,6 +122,19 @@ def test_sound_in_packets_shorter_than_the_ticks_of_its_clock_is_complete(
     assert "dropped" not in caplog.text
 
 
+def test_sound_whose_packets_are_stamped_unevenly_is_complete(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = clips.write_video(
+        tmp_path / "a.mkv",
+        clips.moving_squares(FRAMES),
+        # As those of Vorbis in Ogg, where packets change their length.
+        sounds=[Sound("pcm_s16le", 2.0, packet_samples=128, late_samples=100)],
+    )
+    assert heard_at(annotated(source))[-1] == pytest.approx(2.0, abs=0.05)
+    assert "dropped" not in caplog.text
+
+
 @pytest.mark.parametrize("codec", ["aac", "alac"])
 def test_sound_that_was_trimmed_away_is_left_out(tmp_path: Path, codec: str) -> None:
     whole = clips.write_video(
