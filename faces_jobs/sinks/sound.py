@@ -133,7 +133,7 @@ class Sound:
     def _read_first(self) -> None:
         """Read the first packet; delay the output if it is too early to be priming."""
         self._next = next(self._packets, None)
-        if self._next is not None:
+        if self._next is not None and not self._next.is_discard:
             early = -self._seconds(self._next)
             if early > PRIMING_SECONDS:
                 self.delay_seconds = early
@@ -180,7 +180,9 @@ class Sound:
 
         What comes right before the picture stays: decoders need it, and players skip it.
         """
-        return packet.is_discard and not -PRIMING_SECONDS <= self._seconds(packet) < 0
+        # A single packet of AAC may last longer than other priming: 0.13 s at 8 kHz.
+        kept_seconds = max(PRIMING_SECONDS, (packet.duration or 0) * packet.time_base)
+        return packet.is_discard and not -kept_seconds <= self._seconds(packet) < 0
 
     def _shifted(self, packet: Packet[AudioStream]) -> Packet[AudioStream]:
         base = packet.time_base

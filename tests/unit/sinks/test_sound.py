@@ -148,22 +148,24 @@ def test_sound_that_was_trimmed_away_is_left_out(tmp_path: Path, codec: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("codec", "name"),
+    ("codec", "name", "rate"),
     [
-        ("aac", "a.mp4"),
-        ("aac", "a.ts"),
-        ("aac", "a.mkv"),
-        ("libopus", "a.mkv"),
-        ("flac", "a.mkv"),
-        ("libmp3lame", "a.avi"),
+        ("aac", "a.mp4", 48000),
+        ("aac", "a.mp4", 8000),  # a packet lasts an eighth of a second
+        ("aac", "a.ts", 48000),
+        ("aac", "a.mkv", 48000),
+        ("libopus", "a.mkv", 48000),
+        ("flac", "a.mkv", 48000),
+        ("libmp3lame", "a.avi", 48000),
     ],
 )
 def test_sound_that_mp4_supports_is_copied_packet_by_packet(
-    tmp_path: Path, codec: str, name: str
+    tmp_path: Path, codec: str, name: str, rate: int
 ) -> None:
     video = "mpeg4" if name == "a.avi" else "libx264"
+    sound = Sound(codec, 1.2, rate=rate)
     source = clips.write_video(
-        tmp_path / name, clips.moving_squares(30), codec=video, sounds=[Sound(codec, 1.2)]
+        tmp_path / name, clips.moving_squares(30), codec=video, sounds=[sound]
     )
     copy = annotate(source, tmp_path / "out.mp4")
     before, after = packets_of(source, "audio"), packets_of(copy, "audio")
