@@ -7,7 +7,9 @@ import math
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.values import Frame
 
-_EPSILON = 1e-6  # times are floats; a frame at the boundary of two slots belongs to the later one
+# Matroska and FLV round times to milliseconds. A frame that would be at the boundary of two slots
+# belongs to the later one; otherwise frames would share a slot even if they come at `max_fps`.
+_ROUNDING_MS = 1.0
 
 
 class Sampling:
@@ -37,4 +39,4 @@ class Sampling:
     def _slot_of(self, time_ms: float) -> int | None:
         if self._max_fps is None:
             return None
-        return math.floor(time_ms / 1000 * self._max_fps + _EPSILON)
+        return math.floor((time_ms + _ROUNDING_MS) / 1000 * self._max_fps)

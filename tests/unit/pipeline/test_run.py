@@ -15,6 +15,7 @@ from faces_jobs.jobs.records import FaceRecord, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.pipeline.run import Progress, run_item
+from faces_jobs.pipeline.sampling import Sampling
 from faces_jobs.pipeline.values import Face, Frame, RunReport
 from tests import clips
 from tests.clips import GREEN, RED, Square
@@ -225,6 +226,13 @@ def test_a_stride_analyses_every_nth_frame_and_shows_the_faces_on_the_others(cli
 def test_max_fps_limits_the_rate_by_time(clip: Path, max_fps: float, wanted: list[int]) -> None:
     sink, _ = run(clip, JobSpec(smallest_face=4, max_fps=max_fps))
     assert [index for index, analysed, _ in sink.frames if analysed] == wanted
+
+
+@pytest.mark.parametrize("rate", [clips.NTSC, 30, 60])
+def test_max_fps_equal_to_the_rate_of_rounded_times_skips_no_frame(rate: Fraction | int) -> None:
+    sampling = Sampling(JobSpec(max_fps=float(rate)))
+    frames = [Frame(n, float(round(n * 1000 / rate)), clips.picture()) for n in range(1000)]
+    assert all(sampling.selects(frame) for frame in frames)
 
 
 def test_max_fps_counts_seconds_not_frames(tmp_path: Path) -> None:
