@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import BinaryIO
 class FileToSend(io.RawIOBase):
     """A file object for httpx that opens its file at the first read and closes it at the end.
 
-    A submission may have more files than a process may have open at a time.
+    A submission may have more files than a process may have open at a time. What others append to
+    the file meanwhile is not sent.
 
     Raises:
         OSError: the file can't be read; raised at once, before anything is sent.
@@ -37,14 +39,22 @@ class FileToSend(io.RawIOBase):
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """Read the next bytes. At the end the file is closed."""
+        """Read the next bytes. At the end the file is closed.
+
+        Raises:
+            OSError: the file became shorter meanwhile, or can't be read any more.
+        """
         if self._file is None:
             self._file = self._path.open("rb")
             self._file.seek(self._position)
-        chunk = self._file.read(size)
+        left = self._bytes - self._position
+        chunk = self._file.read(left if size < 0 else min(size, left))
         self._position += len(chunk)
         if not chunk:
             self._close_file()
+            if left:
+                reason = "it became shorter while it was being sent; send it again"
+                raise OSError(errno.EIO, reason, self._path)
         elif self._on_read is not None:
             self._on_read(len(chunk))
         return chunk

@@ -186,6 +186,33 @@ def test_a_job_id_is_quoted_so_that_it_stays_one_path_segment() -> None:
     ]
 
 
+def test_what_is_appended_to_a_file_while_it_is_sent_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "recording.ts"
+    file.write_bytes(bytes(1_000_000))
+
+    def append(_sent: int) -> None:
+        with file.open("ab") as recording:
+            recording.write(bytes(100_000))
+
+    with (
+        foreign_server(200) as server,
+        Client(server.url) as client,
+        pytest.raises(ServerError, match="is not faces_jobs"),  # it got the whole request
+    ):
+        client.submit_files([(file.name, file)], {}, on_sent=append)
+
+
+def test_a_file_that_becomes_shorter_while_it_is_sent_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "recording.ts"
+    file.write_bytes(bytes(1_000_000))
+    with (
+        foreign_server(200) as server,
+        Client(server.url) as client,
+        pytest.raises(OSError, match=r"became shorter.*recording\.ts"),
+    ):
+        client.submit_files([(file.name, file)], {}, on_sent=lambda _: os.truncate(file, 500_000))
+
+
 def test_an_owner_in_any_script_is_sent_as_utf_8(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png())
