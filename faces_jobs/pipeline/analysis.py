@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs.pipeline.protocols import Classifier, Cropper, Detector, Networks, Tracker
 from faces_jobs.pipeline.tracking import OverlapTracker
-from faces_jobs.pipeline.unsure import thresholds_of
 from faces_jobs.pipeline.values import MediaInfo
 
 
@@ -57,8 +57,13 @@ class Analysis:
         return self.classifiers
 
     def thresholds_of(self, classifier: Classifier) -> dict[str, float]:
-        """Return the threshold for `unsure` of each head of this classifier."""
-        return thresholds_of(classifier, self.unsure_below, self.spec.unsure_below)
+        """Return the threshold for `unsure` of each head: the spec's, the setting's or its own."""
+        thresholds = {
+            **classifier.unsure_below,
+            **parse_unsure_below(self.unsure_below),
+            **parse_unsure_below(self.spec.unsure_below),
+        }
+        return {head: thresholds.get(head, 0.0) for head in classifier.heads}
 
     @property
     def thresholds(self) -> dict[str, float]:
