@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +37,7 @@ models.add_command(fetch)
 def list_models(settings: Settings, *, models_path: Path | None, as_json: bool) -> None:
     """List every network with its version, size, figures and purpose."""
     with report_missing_packages():
-        from faces_jobs_models.catalog import open_catalog
-        from faces_jobs_models.descriptions import describe
-
-        folder = models_path or settings.models_folder
-        with open_catalog(
-            device="cpu", models_folder=folder, detector=settings.detector
-        ) as catalog:
-            described = describe(catalog)
+        described = _describe_all(settings, models_path)
     if as_json:
         click.echo(json.dumps([_document(network) for network in described], indent=2))
     else:
@@ -60,15 +54,7 @@ def verify(settings: Settings, *, models_path: Path | None) -> None:
     """
     problems = 0
     with report_missing_packages():
-        from faces_jobs_models.catalog import open_catalog
-        from faces_jobs_models.descriptions import describe
-
-        folder = models_path or settings.models_folder
-        with open_catalog(
-            device="cpu", models_folder=folder, detector=settings.detector
-        ) as catalog:
-            described = describe(catalog)
-        for network in described:
+        for network in _describe_all(settings, models_path):
             problem = network.problem or _problem_when_run(network)
             problems += problem is not None
             name = f"{network.name} ({network.choice})" if network.choice else network.name
@@ -126,6 +112,15 @@ def quantize(*, data: Path, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
         out.write_bytes(quantize_centerface(data))
         click.echo(f"{out}: {out.stat().st_size} bytes, SHA-256 {sha256_of(out)}")
+
+
+def _describe_all(settings: Settings, models_path: Path | None) -> Sequence[Description]:
+    from faces_jobs_models.catalog import open_catalog
+    from faces_jobs_models.descriptions import describe
+
+    folder = models_path or settings.models_folder
+    with open_catalog(device="cpu", models_folder=folder, detector=settings.detector) as catalog:
+        return describe(catalog)
 
 
 def _problem_when_run(network: Description) -> str | None:
