@@ -85,11 +85,11 @@ def draw_faces(
         np.copyto(drawn, picture_bgr)
     height, width = drawn.shape[:2]
     sizes = DrawingSizes.of(width, height)
-    for face in faces:
-        _draw_box(drawn, face, sizes)
     # Rectangles that a panel should not cover: all boxes, then the panels drawn before it.
     occupied = np.zeros((2 * len(faces), 4), np.int64)
-    occupied[: len(faces)] = [_edges(face) for face in faces] or np.empty((0, 4))
+    for count, face in enumerate(faces):
+        _draw_box(drawn, face, sizes)
+        occupied[count] = _edges(face)
     crowded = len(faces) > CROWDED_ABOVE
     # Panels are drawn after all boxes, so that no box crosses out text.
     for count, face in enumerate(faces, len(faces)):
@@ -165,9 +165,8 @@ def _draw_panel(
     panel = drawn[top : top + height, left : left + width]
     panel[:] = (panel * (1 - PANEL_OPACITY)).astype(np.uint8)
     colour = track_colour(face.record.track)
-    cv2.rectangle(
-        drawn, (left, top), (left + max(1, sizes.line) - 1, top + height - 1), colour, cv2.FILLED
-    )
+    end = left + sizes.line - 1, top + height - 1
+    cv2.rectangle(drawn, (left, top), end, colour, cv2.FILLED)
     for number, line in enumerate(lines):
         other_bgr = UNSURE_BGR if line.endswith(UNSURE_MARK) else TEXT_BGR
         baseline = top + step * (number + 1) - round(sizes.text_height * 0.25)
