@@ -52,7 +52,7 @@ class Supervisor:
     def __init__(
         self,
         workers: int,
-        environment: Mapping[str, str] | None,
+        environment: Mapping[str, str],
         record_death: RecordDeath = lambda _pid, _code: False,
     ) -> None:
         names = {"web": "web", **{f"worker {n + 1}": "worker" for n in range(workers)}}
@@ -73,13 +73,13 @@ class Supervisor:
         cls,
         *,
         workers: int,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str],
         record_death: RecordDeath = lambda _pid, _code: False,
     ) -> Iterator[Self]:
         """Start all processes, and stop them when the block ends, also by an error.
 
-        `environment` replaces this process's own, to pass on changed settings. `record_death` is
-        called for each worker that died, before it is restarted.
+        `environment` is that of the processes. `record_death` is called for each worker that died,
+        before it is restarted.
         """
         supervisor = cls(workers, environment, record_death)
         handlers = {signal.SIGTERM: supervisor._on_terminate}
@@ -147,7 +147,7 @@ class Supervisor:
         try:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "faces_jobs", self._commands[name]],
-                env=dict(self._environment) if self._environment is not None else None,
+                env=dict(self._environment),
                 # Only Celery writes there, about a "warm shutdown". Workers log to standard error.
                 stdout=subprocess.DEVNULL if self._commands[name] == "worker" else None,
                 start_new_session=True,

@@ -41,7 +41,7 @@ def test_ctrl_c_leaves_no_process_behind(monkeypatch: pytest.MonkeyPatch, point:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     started.clear()
     try:
-        with pytest.raises(KeyboardInterrupt), Supervisor.started(workers=1):
+        with pytest.raises(KeyboardInterrupt), Supervisor.started(workers=1, environment={}):
             raise KeyboardInterrupt
         assert len(started) == (1 if point == "start" else 3)
         assert all(process.returncode == -signal.SIGTERM for process in started)
@@ -57,4 +57,4 @@ def test_ctrl_c_while_the_line_about_it_is_written_ends_the_wait_normally() -> N
     def write_line() -> NoReturn:
         raise KeyboardInterrupt
 
-    Supervisor(workers=0, environment=None).wait(announce=write_line)
+    Supervisor(workers=0, environment={}).wait(announce=write_line)
