@@ -30,6 +30,7 @@ from av.video.stream import VideoStream
 
 from faces_jobs.errors import MediaError
 from faces_jobs.jobs.records import TrackRecord
+from faces_jobs.pipeline.reading.clock import ASSUMED_RATE
 from faces_jobs.pipeline.reading.pictures import fit
 from faces_jobs.pipeline.values import Face, Frame, MediaInfo
 from faces_jobs.settings import EncoderName
@@ -40,7 +41,6 @@ from faces_jobs.storage import raising_storage_full
 
 MAX_PENDING_FRAMES = 4  # held in memory in addition to the caller's batch
 KEY_FRAME_SECONDS = 2  # how far back a player has to decode after a seek
-DEFAULT_FRAME_RATE = Fraction(25)
 # mp4 stores the duration of a frame as a 32-bit number of ticks, which a finer clock could exceed.
 MIN_TICK = Fraction(1, 1_000_000)
 FALLBACK_TICK = Fraction(1, 90_000)
@@ -183,7 +183,7 @@ class AnnotatedVideo:
         self._finished = True
 
     def _add_stream(self, encoder: Encoder) -> VideoStream:
-        rate = self._info.average_rate or DEFAULT_FRAME_RATE
+        rate = self._info.average_rate or ASSUMED_RATE
         stream = cast(
             "VideoStream",
             self._output.add_stream(encoder.name, rate=rate.limit_denominator(1_000_000)),
