@@ -79,7 +79,7 @@ def run_files(options: RunOptions, catalog: Catalog, console: Console) -> Outcom
             for started, (name, path) in enumerate(files, start=1):
                 result = _process_file(run, name, path, max_pixels=options.max_pixels)
                 run.progress.end_input()
-                succeeded += result == _FileResult()
+                succeeded += not result.failed and result.stopped_at is None
                 failed += result.failed
                 if run.stopped.is_set():
                     unfinished = _describe_unfinished(
