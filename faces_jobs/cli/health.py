@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from typing import Literal
+from typing import Literal, get_args
 
 import click
 
@@ -18,7 +18,7 @@ Part = Literal["web", "worker", "sweep", "all"]
 
 
 @click.command()
-@click.argument("part", type=click.Choice(["web", "worker", "sweep", "all"]), default="all")
+@click.argument("part", type=click.Choice(get_args(Part)), default="all")
 @click.pass_obj
 def health(settings: Settings, part: Part) -> None:
     """Check the health of the service, or of one part.
