@@ -13,7 +13,7 @@ from faces_jobs.jobs.labels import HEADS, MODELS
 from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.jobs.webhook_url import split_webhook_url
 
-MAX_LABEL_CHARACTERS = 1024
+MAX_TEXT_CHARACTERS = 1024
 
 # They control a terminal, end a line, reverse the text around a label, or can't be stored (NUL).
 _CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -48,7 +48,7 @@ class JobSpec(BaseModel):
     )
     unsure_below: str = Field(
         default="",
-        max_length=MAX_LABEL_CHARACTERS,
+        max_length=MAX_TEXT_CHARACTERS,
         description="Attributes less probable than this are `unsure`: `0.5`, `off`, or by model "
         "or head: `gender=0.7,multiple=0.5,age=0.4`. The setting applies to heads not named.",
     )
@@ -87,7 +87,7 @@ class JobSpec(BaseModel):
     )
     label: str = Field(
         default="",
-        max_length=MAX_LABEL_CHARACTERS,
+        max_length=MAX_TEXT_CHARACTERS,
         description="Free text to find the job by.",
     )
     keep_days: float | None = Field(
