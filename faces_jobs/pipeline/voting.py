@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +28,9 @@ _MIN_WEIGHT = 1e-3
 
 UnsureBelow = Mapping[str, float]
 """Head name to its threshold for `unsure`; heads that are absent have none."""
-_NO_THRESHOLDS: UnsureBelow = MappingProxyType({})
 
 
-def best_labels(
-    opinion: Opinion, unsure_below: UnsureBelow = _NO_THRESHOLDS
-) -> dict[str, Attribute]:
+def best_labels(opinion: Opinion, unsure_below: UnsureBelow) -> dict[str, Attribute]:
     """Return the most likely label of each head, or `unsure`, with its probability."""
     return {
         head: _best(head, probabilities, unsure_below) for head, probabilities in opinion.items()
@@ -65,7 +61,7 @@ class _TrackVotes:
 class Votes:
     """Collects the votes of one item by track. Memory: a few numbers per track."""
 
-    def __init__(self, unsure_below: UnsureBelow = _NO_THRESHOLDS) -> None:
+    def __init__(self, unsure_below: UnsureBelow) -> None:
         self._unsure_below = unsure_below
         self._by_track: dict[int, _TrackVotes] = {}
 

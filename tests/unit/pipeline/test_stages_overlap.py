@@ -188,5 +188,5 @@ def test_crops_in_memory_are_bounded_however_many_faces_there_are() -> None:
     assert max(sizes) <= 256
     record, _, _, opinion, _ = rows.rows[-1]
     assert record.attributes == best_labels(
-        {head: np.frombuffer(p, np.float32) for head, p in opinion.items()}
+        {head: np.frombuffer(p, np.float32) for head, p in opinion.items()}, {}
     )

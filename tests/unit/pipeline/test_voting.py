@@ -31,7 +31,7 @@ FEMALE, MALE = opinion_of(gender=[0.9, 0.1]), opinion_of(gender=[0.2, 0.8])
 
 
 def test_a_track_settles_to_the_mean_of_its_faces() -> None:
-    votes = Votes()
+    votes = Votes({})
     for index in range(7):
         votes.add(a_face(index), FEMALE if index % 3 else MALE, 0.5)
     [track] = votes.tracks()
@@ -40,7 +40,7 @@ def test_a_track_settles_to_the_mean_of_its_faces() -> None:
 
 
 def test_one_sure_face_does_not_veto_the_others() -> None:
-    votes = Votes()
+    votes = Votes({})
     votes.add(a_face(0), opinion_of(gender=[1e-9, 1.0]), 0.5)
     for index in range(1, 4):
         votes.add(a_face(index), opinion_of(gender=[0.7, 0.3]), 0.5)
@@ -55,7 +55,7 @@ def test_large_and_certain_faces_weigh_more() -> None:
 
 
 def test_a_vote_counts_by_its_weight_and_for_drawing_a_quarter_after_1400_ms() -> None:
-    votes = Votes()
+    votes = Votes({})
     happy, sad = (opinion_of(expression=[float(n == label) for n in range(7)]) for label in (3, 5))
     votes.add(a_face(0, score=0.9), happy, 0.5)
     votes.add(a_face(35, score=0.7), happy, 0.5)
@@ -70,7 +70,7 @@ def test_a_vote_counts_by_its_weight_and_for_drawing_a_quarter_after_1400_ms() -
 
 
 def test_what_is_drawn_follows_an_expression_but_not_a_gender() -> None:
-    votes = Votes()
+    votes = Votes({})
     happy = opinion_of(expression=[0, 0, 0, 1, 0, 0, 0], gender=[0.9, 0.1])
     sad = opinion_of(expression=[0, 0, 0, 0, 0, 1, 0], gender=[0.1, 0.9])
     for index in range(100):
@@ -83,7 +83,7 @@ def test_what_is_drawn_follows_an_expression_but_not_a_gender() -> None:
 
 
 def test_a_label_does_not_flicker_with_one_frame() -> None:
-    votes = Votes()
+    votes = Votes({})
     happy = opinion_of(expression=[0, 0, 0, 1, 0, 0, 0])
     sad = opinion_of(expression=[0, 0, 0, 0, 0, 1, 0])
     for index in range(10):
@@ -92,7 +92,7 @@ def test_a_label_does_not_flicker_with_one_frame() -> None:
 
 
 def test_the_record_of_a_track_has_its_span_and_best_shot() -> None:
-    votes = Votes()
+    votes = Votes({})
     for index, quality in [(3, 0.2), (5, 0.8), (6, 0.8), (9, 0.1)]:
         votes.add(a_face(index, score=quality), FEMALE, quality)
     votes.add(a_face(4, track=2), MALE, 0.3)
@@ -105,7 +105,7 @@ def test_the_record_of_a_track_has_its_span_and_best_shot() -> None:
 
 
 def test_disabled_heads_are_absent() -> None:
-    votes = Votes()
+    votes = Votes({})
     assert votes.add(a_face(), {}, 0.5) == {}
     assert votes.tracks()[0].attributes == {}
 
@@ -115,7 +115,7 @@ def test_disabled_heads_are_absent() -> None:
 def test_settled_probabilities_are_probabilities_of_known_labels(
     data: st.DataObject, scores: list[float]
 ) -> None:
-    votes = Votes()
+    votes = Votes({})
     heads = data.draw(st.sets(st.sampled_from(sorted(HEADS))))
     for index, score in enumerate(scores):
         opinion = {}
@@ -123,7 +123,10 @@ def test_settled_probabilities_are_probabilities_of_known_labels(
             count = len(HEADS[head])
             raw = data.draw(st.lists(st.floats(0.01, 1), min_size=count, max_size=count))
             opinion[head] = np.array(raw, np.float32) / np.float32(sum(raw))
-        for attributes in (best_labels(opinion), votes.add(a_face(index, score=score), opinion, 0)):
+        for attributes in (
+            best_labels(opinion, {}),
+            votes.add(a_face(index, score=score), opinion, 0),
+        ):
             assert set(attributes) == heads
             for head, attribute in attributes.items():
                 assert attribute.label in HEADS[head]
@@ -150,10 +153,10 @@ THRESHOLDS = st.dictionaries(st.sampled_from(sorted(HEADS)), st.floats(0, 1))
 def test_an_attribute_is_unsure_exactly_if_it_is_below_its_threshold(
     given_opinions: list[Opinion], thresholds: dict[str, float]
 ) -> None:
-    votes, plain = Votes(thresholds), Votes()
+    votes, plain = Votes(thresholds), Votes({})
     pairs: list[tuple[Attributes, Attributes]] = []
     for index, opinion in enumerate(given_opinions):
-        pairs.append((best_labels(opinion, thresholds), best_labels(opinion)))
+        pairs.append((best_labels(opinion, thresholds), best_labels(opinion, {})))
         pairs.append((votes.add(a_face(index), opinion, 0), plain.add(a_face(index), opinion, 0)))
     pairs.append((votes.tracks()[0].attributes, plain.tracks()[0].attributes))
     for actual, best in pairs:
@@ -236,7 +239,7 @@ def test_without_landmarks_the_pose_decides_how_frontal_a_face_is() -> None:
 
 
 def test_settled_attributes_do_not_change_as_the_track_continues() -> None:
-    votes = Votes()
+    votes = Votes({})
     first = votes.add(a_face(0), FEMALE, 0.5)
     for index in range(1, 9):
         votes.add(a_face(index), MALE, 0.5)
