@@ -19,7 +19,12 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Discard
 
-from faces_jobs.pipeline.reading.containers import SourceFile, choose_stream, open_container
+from faces_jobs.pipeline.reading.containers import (
+    SourceFile,
+    choose_stream,
+    demux,
+    open_container,
+)
 from faces_jobs.pipeline.reading.declared_size import read_declared_size
 from faces_jobs.pipeline.values import MediaInfo
 from faces_jobs.sinks.aac import AacTrack
@@ -158,9 +163,8 @@ class Sound:
     def _demux(self) -> Iterator[Packet[Any]]:
         """Yield the packets that have a timestamp, in the order of the file."""
         streams = [track.source for track in self._tracks.values()]
-        packets = self._container.demux(
-            [*streams, *([] if self._pictures is None else [self._pictures])]
-        )
+        pictures = [] if self._pictures is None else [self._pictures]
+        packets = demux(self._container, *streams, *pictures)
         while True:
             try:
                 packet = next(packets, None)

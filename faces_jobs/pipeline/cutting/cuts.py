@@ -23,7 +23,12 @@ from numpy.typing import NDArray
 
 from faces_jobs.pipeline.cutting.even_cuts import even_cuts
 from faces_jobs.pipeline.cutting.plan import Key, Part, Plan
-from faces_jobs.pipeline.reading.containers import SourceFile, choose_stream, open_container
+from faces_jobs.pipeline.reading.containers import (
+    SourceFile,
+    choose_stream,
+    demux,
+    open_container,
+)
 from faces_jobs.pipeline.reading.declared_size import read_declared_size
 from faces_jobs.pipeline.reading.h264 import is_reset, length_bytes
 from faces_jobs.pipeline.reading.packets import is_hidden, may_be_fields
@@ -116,7 +121,7 @@ def plan_parts(
                 return _uncut("its packets are fields")
             if (stream.duration or 0) * base < seconds and stream.duration:
                 return _uncut("it is short")
-            packets, reason = _read(container.demux(stream), stream, on_progress)
+            packets, reason = _read(demux(container, stream), stream, on_progress)
     if reason:
         return _uncut(reason)
     return _plan(

@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from faces_jobs.pipeline.cutting.plan import Key, NotCuttableError, Part
+from faces_jobs.pipeline.reading.containers import demux
 from faces_jobs.pipeline.reading.damage import Damage
 from faces_jobs.pipeline.reading.video_reader import VideoReader
 from faces_jobs.pipeline.values import Frame
@@ -99,7 +100,7 @@ class PartReader(VideoReader):
 
         Gives up at a later key frame, unless `read_all` is set.
         """
-        packets = self._container.demux()
+        packets = demux(self._container)
         for packet in packets:
             if packet.stream_index != self._stream.index or not packet.size:
                 continue

@@ -6,11 +6,14 @@ import errno
 import io
 import os
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import av
 import av.error
 from av.container import InputContainer
-from av.stream import Disposition
+from av.packet import Packet
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from faces_jobs.errors import MediaError, NoVideoError, TruncatedError
@@ -68,6 +71,20 @@ def open_container(
             f"The video can't be opened ({reason_of(error)}): "
             "check that it plays, or convert it to MP4."
         ) from error
+
+
+def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """Yield the packets of these streams, or of all, in the order of the file.
+
+    Raises:
+        FFmpegError: the file can't be read any further.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        # At the end of the file PyAV looks for each stream, but knows only those of its start: the
+        # sound or the subtitles of a DVD may begin minutes later.
+        return
 
 
 def reason_of(error: av.error.FFmpegError) -> str:

@@ -23,6 +23,7 @@ from faces_jobs.pipeline.reading.clock import StreamClock
 from faces_jobs.pipeline.reading.containers import (
     SourceFile,
     choose_stream,
+    demux,
     open_container,
     reason_of,
     tagged_end,
@@ -76,7 +77,7 @@ class VideoReader:
         with ExitStack() as opened:
             self._open(opened)
             self._damage = Damage(fields=may_be_fields(self._stream, demuxer))
-            self._decoded = self._decode(self._container.demux())
+            self._decoded = self._decode(demux(self._container))
             opened.callback(self._decoded.close)
             self._first = next(self._decoded, None)
             if self._first is None:

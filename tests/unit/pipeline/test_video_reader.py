@@ -17,7 +17,9 @@ from faces_jobs.errors import (
     TextError,
     TruncatedError,
 )
-from faces_jobs.pipeline.frames import open_frames
+from faces_jobs.pipeline.cutting.cuts import plan_parts
+from faces_jobs.pipeline.frames import open_frames, open_part
+from faces_jobs.pipeline.reading.video_reader import VideoReader
 from faces_jobs.pipeline.values import Frame, MediaInfo
 from tests import clips
 from tests.clips import GREEN, RED, Sound
@@ -216,6 +218,25 @@ def test_the_error_for_an_mp4_names_the_missing_index(tmp_path: Path) -> None:
     cut.write_bytes(data[: data.index(b"moov") - 40])
     with pytest.raises(TruncatedError, match="cut off and can't be opened"):
         read(cut)
+
+
+def test_a_stream_that_begins_long_after_the_start_is_no_error(tmp_path: Path) -> None:
+    path = clips.write_video(
+        tmp_path / "a.flv",  # in which nothing tells of streams before their first packet
+        clips.moving_squares(100),
+        codec="flv1",
+        rate=1,
+        sounds=[Sound("libmp3lame", 0.2, start_seconds=95.0, rate=44100)],
+    )
+    info, frames = read(path)
+    assert not info.has_audio, "not known when the file is opened"
+    assert len(frames) == 100
+    with open_frames(path, max_pixels=MAX_PIXELS) as reader:
+        assert isinstance(reader, VideoReader)
+        first_pts = reader.first_pts
+    plan = plan_parts(path, "flv", max_pixels=MAX_PIXELS, first_pts=first_pts, seconds=30)
+    with open_part(path, plan.parts[-1], max_pixels=MAX_PIXELS) as last:
+        assert [frame.index for frame in last][-1] == 99
 
 
 def test_damaged_frames_are_skipped_and_the_rest_is_read(tmp_path: Path) -> None:
