@@ -53,6 +53,7 @@ class _Track:
     source: AudioStream
     target: AudioStream
     transcoder: AacTrack | None  # None: packets are copied
+    has_begun: bool = False
     last_dts: Fraction | None = None  # in seconds
 
 
@@ -148,7 +149,11 @@ class Sound:
         waiting: deque[tuple[int, Packet[AudioStream]]] = deque()
         pictures, lookahead = 0, LOOKAHEAD_PICTURES if self._pictures is not None else 0
         for packet in self._demux():
-            if packet.stream_index in self._tracks:
+            track = self._tracks.get(packet.stream_index)
+            if track is not None:
+                if not track.has_begun:
+                    _remove_padding(packet, track.source)
+                    track.has_begun = True
                 waiting.append((pictures, cast("Packet[AudioStream]", packet)))
             elif self._pictures is not None and packet.stream_index == self._pictures.index:
                 self._restarts.add_picture(packet)
@@ -232,6 +237,22 @@ class Sound:
             self.dropped += 1
             return
         track.last_dts = dts
+
+
+def _remove_padding(packet: Packet[Any], stream: AudioStream) -> None:
+    """Let the first packet of AAC begin later, if it lasts longer than its samples.
+
+    Fragmented MP4 stretches it, since it can't say that the pictures begin later. In the copy,
+    which can, players would skip as much sound.
+    """
+    context = stream.codec_context
+    if context.name != "aac" or packet.dts is None or packet.pts is None or not packet.duration:
+        return
+    samples = Fraction(context.frame_size or 0, context.sample_rate)
+    padding = packet.duration - round(samples / packet.time_base)
+    if samples and padding > 0:
+        packet.pts, packet.dts = packet.pts + padding, packet.dts + padding
+        packet.duration -= padding
 
 
 def _can_be_copied(stream: AudioStream) -> bool:

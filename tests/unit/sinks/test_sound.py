@@ -206,6 +206,19 @@ def test_sound_that_browsers_do_not_play_is_encoded_as_aac(
     assert np.abs(np.concatenate(samples, axis=-1)).max() > 0.05, "the tone is still there"
 
 
+def test_the_first_packet_of_a_fragmented_file_is_not_stretched_in_the_copy(tmp_path: Path) -> None:
+    source = clips.write_video(
+        tmp_path / "a.mp4",
+        clips.moving_squares(30),
+        sounds=[Sound("aac", 1.2)],
+        options={"movflags": "frag_keyframe+empty_moov"},
+        codec_options={"bf": "2"},
+    )
+    assert times(source)[0] > times(source, "audio")[0], "the pictures begin later"
+    first, second, *_ = times(annotate(source, tmp_path / "out.mp4"), "audio")
+    assert (first, second) == (Fraction(-1024, 48000), Fraction(0))
+
+
 def test_every_audio_track_is_kept_with_its_language(tmp_path: Path) -> None:
     sounds = [Sound("aac", language="eng"), Sound("ac3", language="deu", layout="stereo")]
     source = clips.write_video(tmp_path / "a.mkv", clips.moving_squares(25), sounds=sounds)
