@@ -22,7 +22,7 @@ def open_frames(path: Path, *, max_pixels: int) -> ImageReader | VideoReader:
     """
     media_type = _media_type(path)
     if media_type.reader == "pillow":
-        return ImageReader(path, media_type.format, max_pixels=max_pixels)
+        return ImageReader(path.open("rb"), media_type.format, max_pixels=max_pixels)
     return VideoReader(path, media_type.format, max_pixels=max_pixels)
 
 

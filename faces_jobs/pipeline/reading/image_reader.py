@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from pathlib import Path
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -61,8 +60,10 @@ class ImageReader:
     page of a TIFF is read. Open it with `with`; iterate it once.
     """
 
-    def __init__(self, path: Path, name: str, *, max_pixels: int) -> None:
-        """Open a file in the image format `name`, check its header, and decode its first frame.
+    def __init__(self, file: BinaryIO, name: str, *, max_pixels: int) -> None:
+        """Check the header of a file in the image format `name`, and decode its first frame.
+
+        The file belongs to the reader, which closes it.
 
         Raises:
             FrameSizeError: the picture has no pixels, or more than `max_pixels`.
@@ -72,7 +73,7 @@ class ImageReader:
         """
         self._max_pixels = max_pixels
         with ExitStack() as opened:
-            file = opened.enter_context(path.open("rb"))
+            opened.enter_context(file)
             self._declared = read_declared_size(file, name)
             self._image = _open_image(file, name, self._declared, max_pixels=max_pixels)
             opened.callback(self._image.close)

@@ -12,7 +12,7 @@ from faces_jobs_models.training.readers.data_set import DataSet
 from faces_jobs_models.training.readers.samples import Sample
 
 # To be raised when readers yield other samples from the same files, or cropping gives other crops.
-_VERSION = "1"
+_VERSION = "2"
 
 
 def origin_of(data_set: DataSet, detector: Detector) -> Mapping[str, str]:

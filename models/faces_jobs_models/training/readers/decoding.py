@@ -1,15 +1,13 @@
-"""Decodes labelled pictures from untrusted files: broken and oversized ones are skipped."""
+"""Decodes labelled pictures as a job does: broken and oversized ones are skipped."""
 
 from __future__ import annotations
 
 import io
-import warnings
 from collections import Counter
 
-import cv2
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
+from faces_jobs.errors import FrameSizeError, MediaError, NoVideoError
+from faces_jobs.media import recognise
+from faces_jobs.pipeline.reading.image_reader import ImageReader
 from faces_jobs.pipeline.values import Picture
 
 MAX_PIXELS = 100_000_000
@@ -23,24 +21,24 @@ def decode(
 
     `source` is the prefix of the reason: the name of the data set.
     """
-    too_large = f"{source} picture of more than {max_pixels:,} pixels".lstrip()
-    unreadable = f"{source} unreadable picture".lstrip()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # `max_pixels` is the limit
-        try:
-            with Image.open(io.BytesIO(image)) as header:
-                width, height = header.size
-        except Image.DecompressionBombError:
-            skipped[too_large] += 1
-            return None
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-            skipped[unreadable] += 1
-            return None
-    if width * height > max_pixels:
-        skipped[too_large] += 1
-        return None
-    decoded = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
-    if decoded is None:
-        skipped[unreadable] += 1
-        return None
-    return np.asarray(decoded, np.uint8)
+    try:
+        return read_picture(image, max_pixels=max_pixels)
+    except FrameSizeError:
+        skipped[f"{source} picture of more than {max_pixels:,} pixels".lstrip()] += 1
+    except MediaError:
+        skipped[f"{source} unreadable picture".lstrip()] += 1
+    return None
+
+
+def read_picture(image: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode an encoded picture, of an animation the first frame, to upright BGR in sRGB.
+
+    Raises:
+        FrameSizeError: it has no pixels, or more than `max_pixels`.
+        MediaError: it is damaged, or in no format that a job accepts.
+    """
+    media_type = recognise(image, size=len(image))
+    if media_type.reader != "pillow":
+        raise NoVideoError("A video can't be a labelled picture: use one of its frames.")
+    with ImageReader(io.BytesIO(image), media_type.format, max_pixels=max_pixels) as reader:
+        return next(iter(reader)).picture_bgr
