@@ -9,6 +9,7 @@ from pathlib import Path
 
 from faces_jobs.pipeline.protocols import Detector
 from faces_jobs_models.training.readers.data_set import DataSet
+from faces_jobs_models.training.readers.places import Place
 from faces_jobs_models.training.readers.samples import Sample
 
 # To be raised when readers yield other samples from the same files, or cropping gives other crops.
@@ -58,15 +59,17 @@ def _files(data_set: DataSet) -> Iterator[Path]:
     path = data_set.path
     folder = path if path.is_dir() else path.parent
     yield from data_set.extra_files
-    if path.is_dir():
-        yield from _visible(path, (one.name for one in path.iterdir() if one.is_file()))
-    else:
-        yield path
+    yield from _files_in(Place.of(path)) if path.is_dir() else [path]
     for name in sorted(data_set.own_folders):
-        for inner, folders, files in os.walk(folder / name):
-            folders.sort()
-            yield from _visible(Path(inner), files)
+        yield from _files_below(Place.of(folder / name))
 
 
-def _visible(folder: Path, names: Iterator[str] | list[str]) -> Iterator[Path]:
-    return (folder / name for name in sorted(names) if not name.startswith("."))
+def _files_in(place: Place) -> Iterator[Path]:
+    # Links to files that don't exist are counted when samples are read.
+    return (place.path / name for name in place.files if (place.path / name).is_file())
+
+
+def _files_below(place: Place) -> Iterator[Path]:
+    yield from _files_in(place)
+    for name in place.folders:
+        yield from _files_below(place.child(name))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from faces_jobs.pipeline.values import Boxes, Picture
 from faces_jobs_models.training.detector.backgrounds import draw_background
 from faces_jobs_models.training.detector.recipe import SceneOptions
-from faces_jobs_models.training.readers.decoding import read_picture
+from faces_jobs_models.training.readers.decoding import decode_or_raise
 
 _MIN_FILLED = 0.75  # share of a side that a photograph must fill to be used alone
 _MIN_DIVIDED = 80  # pixels; narrower parts are not divided into four
@@ -175,7 +175,7 @@ class Scenes:
         # Cached: all pictures of a training take a gigabyte, decoding a third of a scene's time.
         picture = self._decoded.get(image)
         if picture is None:
-            picture = self._decoded[image] = read_picture(image)
+            picture = self._decoded[image] = decode_or_raise(image)
         return picture
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels, canonical_label
-from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import subject_held_out
 
@@ -76,14 +76,13 @@ def _read_sequences(images: Path, emotions: Path, skipped: Skipped) -> Iterator[
         held_out = subject_held_out("ckplus", subject)
         for sequence in subjects.child(subject).folders:
             frames = Place.of(images / subject / sequence)
-            names = frames.pictures()
             label = _label(tree.path / subject / sequence, skipped)
             if label is None:
                 continue
-            for name in names[-LABELLED_FRAMES:]:
+            for name in frames.pictures()[-LABELLED_FRAMES:]:
                 labels = Labels("ckplus", skipped)
                 labels.add("expression", label)
-                image = (frames.path / name).read_bytes()
+                image = read_picture(frames.path, name, "ckplus", skipped)
                 sample = labels.sample(image, held_out=held_out, group=subject)
                 if sample is not None:
                     yield sample
@@ -128,7 +127,7 @@ def _read_small(place: Place, folders: tuple[str, ...], skipped: Skipped) -> Ite
                 continue
             labels = Labels("ckplus48", skipped)
             labels.add("expression", folder)
-            image = (child.path / name).read_bytes()
+            image = read_picture(child.path, name, "ckplus48", skipped)
             held_out = subject_held_out("ckplus", match[1])
             sample = labels.sample(image, held_out=held_out, group=match[1])
             if sample is not None:

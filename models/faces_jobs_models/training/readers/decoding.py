@@ -22,7 +22,7 @@ def decode(
     `source` is the prefix of the reason: the name of the data set.
     """
     try:
-        return read_picture(image, max_pixels=max_pixels)
+        return decode_or_raise(image, max_pixels=max_pixels)
     except FrameSizeError:
         skipped[f"{source} picture of more than {max_pixels:,} pixels".lstrip()] += 1
     except MediaError:
@@ -30,7 +30,7 @@ def decode(
     return None
 
 
-def read_picture(image: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def decode_or_raise(image: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Decode an encoded picture, of an animation the first frame, to upright BGR in sRGB.
 
     Raises:

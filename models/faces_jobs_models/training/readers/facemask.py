@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels
-from faces_jobs_models.training.readers.places import Place, pictures_below
+from faces_jobs_models.training.readers.places import Place, pictures_below, read_picture
 from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import picture_held_out
 
@@ -35,6 +35,7 @@ def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
             labels = Labels(_NAME, skipped)
             labels.add_mask(masked)
             held_out = picture_held_out(_NAME, path)
-            sample = labels.sample((place.path / path).read_bytes(), held_out=held_out, group=path)
+            image = read_picture(place.path, path, _NAME, skipped)
+            sample = labels.sample(image, held_out=held_out, group=path)
             if sample is not None:
                 yield sample

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels
-from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import subject_held_out
 
@@ -47,7 +47,7 @@ def _read(place: Place, skipped: Skipped) -> Iterator[Sample]:
         subject, code = match[1].upper(), match[2].upper()
         labels = Labels(_NAME, skipped)
         labels.add("expression", _EXPRESSIONS.get(code, code))
-        image = (place.path / name).read_bytes()
+        image = read_picture(place.path, name, _NAME, skipped)
         held_out = subject_held_out(_NAME, subject)
         sample = labels.sample(image, held_out=held_out, group=subject)
         if sample is not None:

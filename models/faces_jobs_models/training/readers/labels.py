@@ -127,10 +127,10 @@ class Labels:
         self._skipped[f"{self._source} {reason}"] += 1
 
     def sample(
-        self, image: bytes, *, held_out: bool, group: str, size_px: int | None = None
+        self, image: bytes | None, *, held_out: bool, group: str, size_px: int | None = None
     ) -> Sample | None:
-        """Return the row's sample, or None if it has no label to train with."""
-        if not self._targets:
+        """Return the row's sample, or None if it has no picture, or no label to train with."""
+        if image is None or not self._targets:
             return None
         return Sample(
             image=image,

@@ -18,7 +18,7 @@ from faces_jobs_models.training.readers.data_set import (
     Skipped,
 )
 from faces_jobs_models.training.readers.labels import Labels
-from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.readers.samples import Sample, is_held_out
 
 LAYOUT = "LFW: PERSON/PERSON_0001.jpg, with female_names.txt and male_names.txt next to it"
@@ -67,9 +67,8 @@ def _read(place: Place, people: tuple[str, ...], skipped: Skipped) -> Iterator[S
                 continue
             labels = Labels(_NAME, skipped)
             labels.add("gender", genders[0])
-            sample = labels.sample(
-                (person.path / name).read_bytes(), held_out=held_out, group=folder
-            )
+            image = read_picture(person.path, name, _NAME, skipped)
+            sample = labels.sample(image, held_out=held_out, group=folder)
             if sample is not None:
                 yield sample
 

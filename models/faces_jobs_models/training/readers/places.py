@@ -16,7 +16,8 @@ _PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
 class Place:
     """A folder with the sorted names in it, or a file (with no names).
 
-    Hidden files are left out, including those that macOS puts into archives (`._name`).
+    Left out are hidden files, including those that macOS puts into archives (`._name`), and links
+    to a folder that this one is in, since they would have no end.
     """
 
     path: Path
@@ -32,9 +33,12 @@ class Place:
             (entry for entry in path.iterdir() if not entry.name.startswith(".")),
             key=lambda entry: entry.name,
         )
-        folders = tuple(entry.name for entry in entries if entry.is_dir())
-        inside = frozenset(folders)
-        return cls(path, folders, tuple(one.name for one in entries if one.name not in inside))
+        folders = frozenset(entry.name for entry in entries if entry.is_dir())
+        return cls(
+            path,
+            tuple(one.name for one in entries if one.name in folders and not _leads_up(one)),
+            tuple(one.name for one in entries if one.name not in folders),
+        )
 
     def child(self, name: str) -> Place:
         """List the folder or file `name` in this folder."""
@@ -43,6 +47,10 @@ class Place:
     def pictures(self) -> list[str]:
         """Return the names of the pictures directly in this folder."""
         return [name for name in self.files if is_picture(name)]
+
+
+def _leads_up(folder: Path) -> bool:
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def is_picture(name: str) -> bool:
@@ -60,12 +68,17 @@ def pictures_below(folder: Path) -> Iterator[str]:
 
 
 def read_picture(root: Path, name: str, source: str, skipped: Skipped) -> bytes | None:
-    """Read a picture that a list of labels names; return None, and count it, if it is missing.
+    """Read a picture; return None, and count it, if it is missing or can't be read.
 
     Names that lead out of `root` are not followed.
     """
     path = root / name
-    if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file():
-        skipped[f"{source} missing picture"] += 1
+    is_inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    try:
+        if is_inside and path.is_file():
+            return path.read_bytes()
+    except OSError:  # no permission, too long a name, a damaged disk
+        skipped[f"{source} unreadable picture"] += 1
         return None
-    return path.read_bytes()
+    skipped[f"{source} missing picture"] += 1
+    return None

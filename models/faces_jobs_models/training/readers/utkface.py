@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from faces_jobs_models.training.label_choice import LabelChoice
 from faces_jobs_models.training.readers.data_set import DataSet, Skipped
 from faces_jobs_models.training.readers.labels import Labels
-from faces_jobs_models.training.readers.places import Place
+from faces_jobs_models.training.readers.places import Place, read_picture
 from faces_jobs_models.training.readers.samples import Sample
 from faces_jobs_models.training.readers.splits import picture_held_out, picture_key
 
@@ -49,8 +49,7 @@ def _read(places: list[Place], skipped: Skipped) -> Iterator[Sample]:
             labels.add_age(int(match[1]))
             labels.add_race(int(match[3]))
             held_out = picture_held_out(_NAME, name)
-            sample = labels.sample(
-                (place.path / name).read_bytes(), held_out=held_out, group=picture_key(_NAME, name)
-            )
+            image = read_picture(place.path, name, _NAME, skipped)
+            sample = labels.sample(image, held_out=held_out, group=picture_key(_NAME, name))
             if sample is not None:
                 yield sample
