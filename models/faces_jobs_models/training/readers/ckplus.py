@@ -79,7 +79,10 @@ def _read_sequences(images: Path, emotions: Path, skipped: Skipped) -> Iterator[
             label = _label(tree.path / subject / sequence, skipped)
             if label is None:
                 continue
-            for name in frames.pictures()[-LABELLED_FRAMES:]:
+            names = frames.pictures()[1:][-LABELLED_FRAMES:]
+            if not names:
+                skipped["ckplus labelled sequence without frames, or with only the first"] += 1
+            for name in names:
                 labels = Labels("ckplus", skipped)
                 labels.add("expression", label)
                 image = read_picture(frames.path, name, "ckplus", skipped)

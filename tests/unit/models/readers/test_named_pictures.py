@@ -67,6 +67,19 @@ def test_ckplus_sequences_end_with_their_label(tmp_path: Path, emotions: str) ->
     }
 
 
+def test_the_neutral_first_frame_of_a_sequence_has_no_label(tmp_path: Path) -> None:
+    for sequence, frames in (("001", 3), ("002", 1)):
+        for frame in range(1, frames + 1):
+            name = f"S005/{sequence}/S005_{sequence}_{frame:08d}.png"
+            write_face(tmp_path / "cohn-kanade-images" / name, frame)
+        label = tmp_path / "Emotion" / "S005" / sequence / "S005_emotion.txt"
+        label.parent.mkdir(parents=True)
+        label.write_text("3.0000000e+00")
+    _, samples, skipped = open_only_set(tmp_path)
+    assert true_labels(samples, "expression") == ["disgust"] * 2
+    assert skipped == {"ckplus labelled sequence without frames, or with only the first": 1}
+
+
 def test_ckplus_in_folders_of_small_faces(tmp_path: Path) -> None:
     for index, name in enumerate(
         (

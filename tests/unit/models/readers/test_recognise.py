@@ -85,8 +85,9 @@ def write_masks(folder: Path) -> None:
 
 
 def write_sequences(folder: Path) -> None:
-    write_face(folder / "cohn-kanade-images" / "S005" / "001" / "S005_001_00000001.png")
-    label = folder / "Emotion" / "S005" / "001" / "S005_001_00000001_emotion.txt"
+    for frame in (1, 2):
+        write_face(folder / "cohn-kanade-images" / "S005" / "001" / f"S005_001_0000000{frame}.png")
+    label = folder / "Emotion" / "S005" / "001" / "S005_001_00000002_emotion.txt"
     label.parent.mkdir(parents=True)
     label.write_text("3.0000000e+00")
 
