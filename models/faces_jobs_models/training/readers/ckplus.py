@@ -96,7 +96,7 @@ def _label(folder: Path, skipped: Skipped) -> str | None:
     if not files:
         skipped["ckplus sequence without a label"] += 1
         return None
-    text = (folder / files[0]).read_text(encoding="utf-8", errors="replace").strip()
+    text = (folder / files[0]).read_text(encoding="utf-8-sig", errors="replace").strip()
     try:
         return _EXPRESSIONS[_parse_index(text)]
     except (ValueError, IndexError):

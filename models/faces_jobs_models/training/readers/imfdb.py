@@ -65,7 +65,7 @@ def _is_film(place: Place) -> bool:
         return False
     for name in place.files:
         if name.lower().endswith(".txt"):
-            with (place.path / name).open(encoding="utf-8", errors="replace") as file:
+            with (place.path / name).open(encoding="utf-8-sig", errors="replace") as file:
                 first = [parse_row(line, frozenset()) for line in islice(file, _ROWS_CHECKED)]
             # Other data sets have a folder `images`, too: the rows must have labels.
             if any(row is not None and len(_labels_by_head(row)) >= _MIN_LABELS for row in first):
@@ -90,7 +90,7 @@ def _rows_of_film(film: Place, skipped: Skipped) -> Iterator[_Row]:
     for name in film.files:
         if not name.lower().endswith(".txt"):
             continue
-        text = (film.path / name).read_text(encoding="utf-8", errors="replace")
+        text = (film.path / name).read_text(encoding="utf-8-sig", errors="replace")
         for line in text.splitlines():
             if not line.strip():
                 continue

@@ -77,7 +77,7 @@ def _names_in_list(root: Path, file: str) -> frozenset[str]:
     path = _find_list(root, file)
     if path is None:
         return frozenset()
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     return frozenset(Path(line.strip()).stem for line in lines if line.strip())
 
 

@@ -90,7 +90,7 @@ def _read(
 
 def _pictures(boxes: Path) -> Iterator[tuple[str, list[list[float]]]]:
     """Yield each picture's path and rows. The file has the path, a count, and a line per face."""
-    text = boxes.read_text(encoding="utf-8", errors="replace")
+    text = boxes.read_text(encoding="utf-8-sig", errors="replace")
     lines = [line.strip() for line in text.splitlines()]
     start = 0
     while start < len(lines):

@@ -141,7 +141,7 @@ def test_lfw(tmp_path: Path, where: str) -> None:
         write_face(tmp_path / "lfw" / name, side=250)
     # Of the lists some name pictures and some name people.
     (tmp_path / where / "female_names.txt").write_text(
-        "Ann_One_0001.jpg\nAnn_One_0002.jpg\nDi_Four"
+        "Ann_One_0001.jpg\nAnn_One_0002.jpg\nDi_Four", encoding="utf-8-sig"
     )
     (tmp_path / where / "male_names.txt").write_text("Bob_Two\r\nDi_Four\n\n")
     one, samples, skipped = open_only_set(tmp_path)

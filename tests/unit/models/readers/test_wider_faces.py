@@ -34,7 +34,7 @@ def write_official(folder: Path, boxes: str = BOXES, part: str = "train") -> Pat
             write_face(folder / f"WIDER_{part}" / "images" / line)
     path = folder / "wider_face_split" / f"wider_face_{part}_bbx_gt.txt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(boxes)
+    path.write_text(boxes, encoding="utf-8-sig")  # as some editors save it
     return path
 
 
