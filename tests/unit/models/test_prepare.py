@@ -200,10 +200,11 @@ def test_another_folder_or_detector_is_told(tmp_path: Path) -> None:
     assert contents[0] == contents[1] != contents[2], "the same pictures may be moved"
 
 
-def test_what_older_versions_cut_is_cut_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("summary", ['{"pictures": 1}', "", '{"origin": {"fol'])
+def test_what_older_versions_or_a_full_disk_left_is_cut_again(summary: str, tmp_path: Path) -> None:
     one = pack(tmp_path, [drawn_face(0, side=40)])
     first = cut(one, tmp_path / "out")
-    (tmp_path / "out" / "mine-1.1-64-gray" / "done.json").write_text(json.dumps({"pictures": 1}))
+    (tmp_path / "out" / "mine-1.1-64-gray" / "done.json").write_text(summary)
     np.testing.assert_array_equal(cut(one, tmp_path / "out").crops, first.crops)
 
 

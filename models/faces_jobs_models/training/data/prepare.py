@@ -112,9 +112,10 @@ def prepare(
 
 def _origin_of_crops(folder: Path) -> Mapping[str, str] | None:
     """Return the origin of the crops in `folder`; None if they are missing or incomplete."""
-    if not (folder / _DONE).is_file():
+    try:
+        return dict(json.loads((folder / _DONE).read_text()).get("origin", {}))
+    except (FileNotFoundError, ValueError):  # the latter if the disk was full
         return None
-    return dict(json.loads((folder / _DONE).read_text()).get("origin", {}))
 
 
 def _crop_all(

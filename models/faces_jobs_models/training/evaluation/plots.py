@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def draw_curves(path: Path, log: Path) -> None:
         path: the PNG to write.
         log: the `log.jsonl` of a run.
     """
-    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    entries = list(_entries_of(log))
     figure, (left, right) = _figure(2, width=2 * _WIDTH)
     epochs = [entry["epoch"] for entry in entries]
     left.plot(epochs, [entry["loss"] for entry in entries], marker="." if len(epochs) < 2 else "")
@@ -44,6 +45,13 @@ def draw_curves(path: Path, log: Path) -> None:
     if lines:
         right.legend(loc="lower right", fontsize="small")
     _save(figure, path)
+
+
+def _entries_of(log: Path) -> Iterator[Any]:
+    for line in log.read_text().splitlines():
+        # Where the disk was full, a line may be cut off: its epoch gets no point.
+        with suppress(ValueError):
+            yield json.loads(line)
 
 
 def draw_confusion(path: Path, confusion: Mapping[str, Mapping[str, int]], *, title: str) -> None:

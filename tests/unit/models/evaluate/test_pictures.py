@@ -75,3 +75,6 @@ def test_curves_are_drawn_from_the_log(tmp_path: Path, epochs: int) -> None:
     log.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     draw_curves(tmp_path / "curves.png", log)
     assert colours(tmp_path / "curves.png") > 10
+    log.write_text(log.read_text() + '{"epoch": 8, "lo')  # the disk was full
+    draw_curves(tmp_path / "again.png", log)
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "curves.png").read_bytes()
