@@ -14,7 +14,6 @@ from typing import Any
 from faces_jobs.errors import ModelError
 
 RECORD_NAME = "weights.toml"
-_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +156,8 @@ def read_record(folder: Path, *, files_folder: Path | None = None) -> ModelRecor
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _record(content: Mapping[str, Any], folder: Path, files_folder: Path) -> ModelRecord:
