@@ -82,11 +82,10 @@ def at_threshold(
     pictures: Sequence[DetectionResult],
     threshold: float,
     *,
-    min_iou: float = MIN_IOU,
     heights: Heights = ANY_HEIGHT,
 ) -> RecallPrecision:
     """Return recall and precision of the boxes with at least this score; NaN if none count."""
-    scores, correct, faces = _match_all(pictures, min_iou, heights)
+    scores, correct, faces = _match_all(pictures, MIN_IOU, heights)
     kept = correct[scores >= np.float32(threshold)]
     return RecallPrecision(
         recall=float(kept.sum() / faces) if faces else math.nan,
