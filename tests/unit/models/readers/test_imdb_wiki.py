@@ -64,7 +64,7 @@ def test_age_and_gender_are_read(tmp_path: Path) -> None:
         tmp_path / "imdb_crop", "imdb",
         [
             {"path": "01/nm1_rm1_1980-3-1_2010.jpg"},
-            {"path": "02/nm2_rm2_2000-8-1_2010.jpg", "dob": serial(2000, 8, 1), "gender": 0.0},
+            {"path": "02/nm2_rm2_2010-3-1_2010.jpg", "dob": serial(2010, 3, 1), "gender": 0.0},
         ],
         celebrities=True,
     )  # fmt: skip
@@ -83,7 +83,7 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
             {"path": "00/1.jpg", "face_score": -np.inf},
             {"path": "00/2.jpg", "second_face_score": 2.0},
             {"path": "00/3.jpg", "dob": 0.0},
-            {"path": "00/4.jpg", "dob": serial(1800, 1, 1)},
+            {"path": "00/4.jpg", "dob": serial(1909, 3, 1)},
             {"path": "00/5.jpg", "dob": serial(2012, 1, 1)},
             {"path": "00/6.jpg", "there": False},
             {"path": "../7.jpg"},

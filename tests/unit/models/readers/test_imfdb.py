@@ -72,7 +72,8 @@ def test_short_rows_keep_what_they_say(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_label_is_counted_and_not_guessed(tmp_path: Path) -> None:
-    write_film(tmp_path / "Ann" / "SomeFilm", ROW.replace("FRONTAL", "FRONTL"))
+    row = ROW.replace("FRONTAL", "FRONTL").replace("2010\tAnn", "2010\tLeft")
+    write_film(tmp_path / "Ann" / "SomeFilm", row)
     _, samples, skipped = open_only_set(tmp_path)
     assert true_labels(samples, "pose") == [None]
     assert true_labels(samples, "age") == ["young"]
