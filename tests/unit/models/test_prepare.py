@@ -16,7 +16,11 @@ import pytest
 from faces_jobs.pipeline.values import Picture
 from faces_jobs_models.catalog import Catalog
 from faces_jobs_models.training.data.prepare import PreparedDataSet, prepare
-from faces_jobs_models.training.data.target_face import find_target_boxes
+from faces_jobs_models.training.data.target_face import (
+    boxes_to_crop,
+    crop_target_faces,
+    find_target_boxes,
+)
 from faces_jobs_models.training.readers import DataSet, open_data
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face, write
@@ -74,6 +78,23 @@ def test_the_meant_face_is_central_and_large(
     (box,) = find_target_boxes([scene], SquareDetector())
     assert box is not None
     assert overlap(box, np.array((first_xyxy, second_xyxy)[meant])) > 0.9
+
+
+@pytest.mark.parametrize("shape", [(1, 900_000, 3), (900_000, 1, 3)])
+def test_of_a_strip_the_middle_is_cropped(shape: tuple[int, int, int]) -> None:
+    strip = np.zeros(shape, np.uint8)
+    strip[shape[0] // 2, shape[1] // 2] = 200
+    (crop,), found = crop_target_faces([strip], SquareDetector(), scale=1.1, size=64)
+    assert crop.shape == (64, 64, 3)
+    assert crop.max() > 100
+    assert found == [False]
+
+
+def test_a_picture_without_a_face_is_cropped_as_a_whole() -> None:
+    pictures = [np.zeros((height, width, 3), np.uint8) for height, width in ((40, 90), (1, 8))]
+    boxes, found = boxes_to_crop(pictures, SquareDetector())
+    assert [box.tolist() for box in boxes] == [[0, 0, 90, 40], [0, 0, 8, 1]]
+    assert found == [False, False]
 
 
 def test_in_a_small_picture_the_best_face_is_meant() -> None:

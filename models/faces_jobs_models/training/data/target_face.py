@@ -18,6 +18,7 @@ _TIGHT_SIDE = 96  # longer side to which such pictures are resized for detection
 _MAX_LOOSE_SIDE = 320  # and all others, at most
 _SIDE_STEP = 64
 _BORDER_DIVISOR = 4  # the black border is this part of the side, since tight crops cut faces off
+_MAX_ASPECT = 8  # of a picture that is cropped as a whole
 _MIN_SCORE = 0.3
 _MIN_RELATIVE_SCORE = 0.5  # of the best score, for a face to be a candidate
 
@@ -78,10 +79,17 @@ def boxes_to_crop(
     """Return each picture's target box, or the whole picture, and whether a face was detected."""
     found = find_target_boxes(pictures_bgr, detector)
     boxes = [
-        np.array([0, 0, picture.shape[1], picture.shape[0]], np.float32) if box is None else box
+        _whole(picture) if box is None else box
         for picture, box in zip(pictures_bgr, found, strict=True)
     ]
     return boxes, [box is not None for box in found]
+
+
+def _whole(picture: Picture) -> NDArray[np.float32]:
+    # Of a strip only the middle: the square around a line of a million pixels fits no memory.
+    full_wh = np.array(picture.shape[1::-1], np.float32)
+    half_wh = np.minimum(full_wh, _MAX_ASPECT * full_wh.min()) / 2
+    return np.concatenate([full_wh / 2 - half_wh, full_wh / 2 + half_wh])
 
 
 def _detection_side(picture: Picture) -> int:
