@@ -200,6 +200,14 @@ def test_only_fer2013_labels_are_used_whatever_is_asked_for(tmp_path: Path) -> N
     assert len(samples) == 2
 
 
+def test_a_pack_with_both_labels_is_another_set_for_each(tmp_path: Path) -> None:
+    _, [first], _ = generic(tmp_path, fer2013_label=["angry"], ferplus_majority=["sadness"])
+    assert HEADS["expression"][first.truth["expression"]] == "sadness"
+    one, _ = opened(tmp_path / "mine.parquet", "fer2013")
+    assert one.name == "mine-fer2013"
+    assert true_labels(list(one), "expression") == ["anger"]
+
+
 def test_rows_without_a_picture_are_counted(tmp_path: Path) -> None:
     images: list[object] = [drawn_face(0, side=40), None, b""]
     write(tmp_path, "mine", {"image": images, "gender": cycle(3, "male")})
