@@ -34,6 +34,7 @@ class SquareNetworks:
 
     device = "cpu"
     has_run_sizes = True
+    detector_version = SquareDetector.version
 
     def __init__(self) -> None:
         self.before_batch: Callable[[int], None] = lambda _batch: None
@@ -45,6 +46,8 @@ class SquareNetworks:
         networks = self
 
         class HookedDetector(SquareDetector):
+            version = networks.detector_version
+
             def detect(self, pictures_bgr: Sequence[Any]) -> Any:
                 networks.batches += 1
                 networks.before_batch(networks.batches)

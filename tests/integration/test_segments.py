@@ -17,6 +17,7 @@ from faces_jobs.db.tables import ModelRow, SegmentFileRow, SegmentRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, get_job
 from faces_jobs.storage import LocalStorage, StoredFile
+from faces_jobs.worker.linking_state import LinkingStateCache
 from faces_jobs.worker.process import process_segment
 from faces_jobs.worker.resources import Worker
 from faces_jobs.worker.stages import encode_runs
@@ -346,6 +347,23 @@ def test_parts_that_do_not_match_are_processed_as_a_whole(
     assert harness.items(job_id)[0].progress.frames_done >= frames_done
     assert rows(harness, job_id) == rows(harness, whole)
     assert get_job(harness.worker.database, job_id).status == "succeeded"
+
+
+@on_one_database
+def test_parts_found_before_and_after_an_upgrade_of_a_network_are_not_mixed(
+    harness: Harness, long_clip: Path
+) -> None:
+    job_id = harness.submit(long_clip)
+    before = in_parts(harness.worker, 0.6)
+    for number in range(3):
+        process_segment(harness.segments(job_id)[number], before)
+    harness.networks.detector_version = "squares-2"
+    run_all(harness, job_id, replace(before, linking_state=LinkingStateCache()))
+
+    assert stages(harness, job_id) == [("uncut", "succeeded")]
+    with harness.worker.database.read() as session:
+        versions = session.scalars(select(ModelRow.version).where(ModelRow.name == "detector"))
+        assert versions.all() == ["squares-2"]
 
 
 def test_a_cancel_ends_all_segments_and_keeps_no_results(harness: Harness, long_clip: Path) -> None:

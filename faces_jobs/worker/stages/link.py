@@ -9,12 +9,14 @@ import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
+from typing import Any
 
 from faces_jobs.db.claims.fencing import SegmentClaim
 from faces_jobs.db.results.outcomes import ItemFacts
 from faces_jobs.db.segments.part_queries import PartSpan, files_of, parts_of
 from faces_jobs.db.segments.parts import LinkResults, finish_link, write_faces
 from faces_jobs.jobs.records import ModelVersion, TrackRecord
+from faces_jobs.pipeline.cutting.plan import NotCuttableError
 from faces_jobs.pipeline.linking import FoundFrame, Linker
 from faces_jobs.pipeline.values import Face
 from faces_jobs.pipeline.voting import UnsureBelow
@@ -40,7 +42,7 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
     """Link the faces of all parts. True: the job can be finished now.
 
     Raises:
-        NotCuttableError: a stage file is missing.
+        NotCuttableError: a stage file is missing, or parts were found by different networks.
         Exception: whatever `segment_attempt` raises.
     """
     with segment_attempt(claim, worker) as attempt:
@@ -52,10 +54,12 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         # If the parts are linked already, only the header of one file is needed.
         needed = min(found) if linked is not None else None
         files = stage_files(attempt, FOUND, only=needed)
-        header = read_header(next(iter(files.values())))
+        headers = [read_header(path) for path in files.values()]
+        header = headers[0]
         if linked is not None:
             tracks = linked.linker.tracks()
         else:
+            _check_same_networks(headers)
             tracks = _link(attempt, parts, files, header["unsure_below"], to_draw)
         portraits = stage_files(attempt, PORTRAITS)
         parts_to_draw, shots = [], _BestShots(tracks)
@@ -76,6 +80,22 @@ def link(claim: SegmentClaim, worker: Worker) -> bool:
         job_done = attempt.record(lambda: finish_link(worker.database, claim, results))
     _log.info("linked %d parts: %d tracks", len(found), len(tracks))
     return bool(job_done)
+
+
+def _check_same_networks(headers: Sequence[Mapping[str, Any]]) -> None:
+    """Check that all parts were found by the networks that the item's rows will name.
+
+    A restart may have brought other weights or another detector. Versions are compared, not
+    hashes: on a GPU the same network has another file than on a CPU.
+    """
+    versions = {
+        ", ".join(f"{model['name']} {model['version']}" for model in header["models"])
+        for header in headers
+    }
+    if len(versions) > 1:
+        raise NotCuttableError(
+            f"its parts were found by different networks: {'; '.join(sorted(versions))}"
+        )
 
 
 def _link(
