@@ -32,9 +32,10 @@ def upgrade(settings: Settings) -> None:
 @click.pass_obj
 def version(settings: Settings) -> None:
     """Print the version of the database's schema."""
+    from faces_jobs.db.engine import is_missing
     from faces_jobs.db.migrate import current
 
-    no_database = not settings.database_url and not settings.data_folder.exists()
+    no_database = not settings.database_url and is_missing(settings.data_folder)
     click.echo("none" if no_database else current(settings.database) or "none")
 
 

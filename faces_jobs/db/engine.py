@@ -69,6 +69,20 @@ def sqlite_path(url: URL) -> Path | None:
     return Path(url.database)
 
 
+def is_missing(path: Path) -> bool:
+    """Whether there is certainly no such file or folder.
+
+    One that this user may not look at counts as there: opening it says what is wrong.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def driver_reason(error: DBAPIError) -> str:
     """Return the first line of what the driver says, as a sentence."""
     lines = str(error.orig or "").strip().splitlines() or [str(error)]

@@ -13,7 +13,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from faces_jobs.db.engine import BEGIN_OPTION, driver_reason, make_engine, sqlite_path
+from faces_jobs.db.engine import (
+    BEGIN_OPTION,
+    driver_reason,
+    is_missing,
+    make_engine,
+    sqlite_path,
+)
 from faces_jobs.db.revision import MIGRATIONS_PACKAGE, current_revision
 from faces_jobs.errors import DatabaseError, SettingsError
 
@@ -55,7 +61,7 @@ def current(url: str) -> str | None:
         DatabaseError: the database does not answer.
     """
     path = sqlite_path(make_engine(url).url)
-    if path is not None and path.parent.is_dir() and not path.exists():
+    if path is not None and is_missing(path) and path.parent.is_dir():
         return None  # connecting would create an empty file
     with _connected(url) as connection:
         return current_revision(connection)
@@ -89,7 +95,7 @@ def _connected(url: str) -> Iterator[Connection]:
     _disable_foreign_keys(engine)
     try:
         path = sqlite_path(engine.url)
-        if path is not None and not path.parent.is_dir():
+        if path is not None and is_missing(path.parent):
             raise SettingsError(
                 f"The database's folder {path.parent} does not exist: create it, or correct "
                 "FACES_JOBS_DATABASE_URL."

@@ -16,6 +16,7 @@ from faces_jobs.db.engine import (
     BEGIN_OPTION,
     SQLITE_BUSY_TIMEOUT_SECONDS,
     driver_reason,
+    is_missing,
     make_engine,
     sqlite_path,
 )
@@ -128,7 +129,7 @@ def open_database(url: str) -> Database:
 
 def _check_schema(engine: Engine) -> None:
     path = sqlite_path(engine.url)
-    if path is not None and not path.exists():  # connecting would create an empty file
+    if path is not None and is_missing(path):  # connecting would create an empty file
         raise DatabaseError(f"There is no database yet at {path}: run `faces-jobs db upgrade`.")
     with _translated_errors(), engine.connect() as connection:
         found = current_revision(connection)

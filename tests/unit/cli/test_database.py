@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from faces_jobs.cli import exits
+from faces_jobs.db.session import open_database
+from faces_jobs.errors import DatabaseError
 
 
 def faces_jobs(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -70,6 +72,16 @@ def test_a_damaged_database_is_told_with_its_folder(tmp_path: Path) -> None:
         told = faces_jobs(tmp_path, "db", command, DATA_FOLDER=str(tmp_path))
         assert told.returncode == exits.FAILED
         assert f"file is not a database. FACES_JOBS_DATA_FOLDER is {tmp_path}." in told.stderr
+
+
+def test_a_data_folder_that_cannot_be_looked_into_is_told_with_its_setting(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 300)  # as if its owner were another user, but for root, too
+    with pytest.raises(DatabaseError, match="unable to open database file"):
+        open_database(f"sqlite:///{folder}/faces_jobs.db")
+    told = faces_jobs(tmp_path, "db", "version", DATA_FOLDER=str(folder))
+    assert told.returncode == exits.FAILED
+    assert "unable to open database file" in told.stderr
+    assert f"FACES_JOBS_DATA_FOLDER is {folder}." in told.stderr
 
 
 @pytest.mark.parametrize("command", [("sweep", "--once"), ("health", "worker"), ("health",)])
