@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, exists, func, or_
 
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.tables import JobRow, SegmentRow
+from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.jobs.status import ACTIVE_JOBS, JobStatus, SegmentStatus
 
 
@@ -29,6 +29,11 @@ def is_orphaned(segment: Any = SegmentRow) -> ColumnElement[bool]:
 def is_kept() -> ColumnElement[bool]:
     """Match jobs that are not being deleted: nobody sees the others, nor what is left of them."""
     return JobRow.deleted_at.is_(None)
+
+
+def is_discarded() -> ColumnElement[bool]:
+    """Match items whose results are being deleted: nobody sees what is left of them."""
+    return ItemRow.discarded_at.is_not(None)
 
 
 def is_waiting_for_exports() -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from faces_jobs.db.jobs import changes as job_store
 from faces_jobs.db.jobs import control, retry
+from faces_jobs.db.jobs.discarding import REQUEST_PATIENCE_SECONDS, delete_discarded
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.errors import QueueError
@@ -29,12 +30,15 @@ _log = logging.getLogger(__name__)
 def cancel_job(database: Database, job_id: str) -> JobDocument:
     """Cancel a job; the results of finished items are kept.
 
+    Those of the others are hidden at once. If there are very many, the sweep deletes the rest.
+
     Raises:
         NotFoundError: there is no such job.
         StateError: the job has ended in another state.
     """
     with database.begin() as session:
         job_store.cancel_job(session, job_id)
+    _delete_discarded(database, job_id)
     return get_job(database, job_id)
 
 
@@ -68,8 +72,10 @@ def retry_job(database: Database, queue: Queue, job_id: str) -> JobDocument:
 
     Raises:
         NotFoundError: there is no such job.
-        StateError: the job has not ended, or has nothing to retry.
+        StateError: the job has not ended, has nothing to retry, or too many discarded results are
+            still being deleted.
     """
+    _delete_discarded(database, job_id)
     with database.begin() as session:
         retry.retry_job(session, job_id)
     _ring(database, queue, job_id)
@@ -86,6 +92,10 @@ def set_priority(database: Database, job_id: str, priority: Priority) -> JobDocu
     with database.begin() as session:
         control.set_priority(session, job_id, priority)
     return get_job(database, job_id)
+
+
+def _delete_discarded(database: Database, job_id: str) -> None:
+    delete_discarded(database, job_id=job_id, patience_seconds=REQUEST_PATIENCE_SECONDS)
 
 
 def _ring(database: Database, queue: Queue, job_id: str) -> None:

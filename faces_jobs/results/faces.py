@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, not_, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from faces_jobs.db.conditions import is_kept
+from faces_jobs.db.conditions import is_discarded, is_kept
 from faces_jobs.db.results.rows import attributes_of
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, FaceRow, ItemRow, JobRow, TrackRow
@@ -54,7 +54,7 @@ def list_faces(database: Database, query: FaceQuery) -> FacePage:
     with database.read() as session:
         if query.job_id is not None:
             check_job_exists(session, query.job_id)
-        rows = _matching_faces(session, query, _hidden_jobs(session, query))
+        rows = _matching_faces(session, query, _hidden_faces(session, query))
         shown = rows[: query.limit]
         names = _item_names(session, {row.item_id for row in shown})
     return FacePage(
@@ -74,7 +74,8 @@ def list_tracks(database: Database, query: TrackQuery) -> TrackPage:
     statement = tracks_statement(query)
     with database.read() as session:
         check_job_exists(session, query.job_id)
-        rows = session.scalars(statement.limit(query.limit + 1)).all()
+        shown_only = statement.where(*_hidden_items(session, TrackRow.item_id, query.job_id))
+        rows = session.scalars(shown_only.limit(query.limit + 1)).all()
         shown = rows[: query.limit]
         items = {row.item_id for row in shown}
         names = _item_names(session, items)
@@ -138,12 +139,24 @@ def tracks_statement(query: TrackQuery) -> Select[TrackRow]:
     return select(TrackRow).where(*conditions).order_by(*order)
 
 
-def _hidden_jobs(session: Session, query: FaceQuery) -> Sequence[ColumnElement[bool]]:
-    """Return the condition that excludes jobs that are being deleted: none, if there are none."""
+def _hidden_faces(session: Session, query: FaceQuery) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions that exclude what is being deleted: none, if there is nothing."""
+    hidden = _hidden_items(session, FaceRow.item_id, query.job_id)
     if query.job_id is not None:
-        return ()
+        return hidden
     deleted = session.scalars(select(JobRow.id).where(not_(is_kept()))).all()
-    return (FaceRow.job_id.not_in(deleted),) if deleted else ()
+    return (*hidden, FaceRow.job_id.not_in(deleted)) if deleted else hidden
+
+
+def _hidden_items(
+    session: Session, item_id: ColumnElement[int] | InstrumentedAttribute[int], job_id: str | None
+) -> Sequence[ColumnElement[bool]]:
+    """Return the condition that excludes items whose results are discarded, if there are any."""
+    discarded = select(ItemRow.id).where(is_discarded())
+    if job_id is not None:
+        discarded = discarded.where(ItemRow.job_id == job_id)
+    found = session.scalars(discarded).all()
+    return (item_id.not_in(found),) if found else ()
 
 
 def _matching_faces(

@@ -10,6 +10,7 @@ from typing import TypeVar
 from faces_jobs.db.claims.fencing import JobClaim
 from faces_jobs.db.claims.leases import claim_job
 from faces_jobs.db.claims.release import STOPPED, release_job
+from faces_jobs.db.jobs.discarding import delete_discarded
 from faces_jobs.db.jobs.endings import finish_job as record_exports
 from faces_jobs.db.jobs.space import park_job
 from faces_jobs.db.results.rows import CHUNK_ROWS, read_faces, read_tracks
@@ -117,6 +118,8 @@ def _finish(claim: JobClaim, worker: Worker) -> None:
 
 def _write_exports(job_id: str, attempt: Attempt) -> None:
     database, out = attempt.worker.database, attempt.out
+    # Of a file that failed after the faces of its parts were stored: no table must have them.
+    delete_discarded(database, job_id=job_id, on_step=attempt.keep_alive)
     write_faces(out, _keeping_alive(read_faces(database, job_id), attempt))
     write_tracks_csv(out / "tracks.csv", _keeping_alive(read_tracks(database, job_id), attempt))
     attempt.keep_alive()

@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.audit import record_step
-from faces_jobs.db.jobs import deletion
+from faces_jobs.db.jobs import deletion, row_steps
 from faces_jobs.db.jobs.deletion import rows_left
 from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
@@ -44,8 +44,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         removed.append(rows)
         record_step(session, audit_id, rows=rows, is_last=is_last)
 
-    monkeypatch.setattr(deletion, "MIN_STEP_ROWS", 3)
-    monkeypatch.setattr(deletion, "MAX_STEP_ROWS", 3)
+    monkeypatch.setattr(row_steps, "MIN_STEP_ROWS", 3)
+    monkeypatch.setattr(row_steps, "MAX_STEP_ROWS", 3)
     monkeypatch.setattr(deletion, "record_step", recorded)
     return removed
 
@@ -123,7 +123,7 @@ def test_a_deletion_whose_process_died_is_completed_by_the_sweep(
         return delete(table)
 
     with monkeypatch.context() as patch:
-        patch.setattr(deletion, "delete", dying_delete)
+        patch.setattr(row_steps, "delete", dying_delete)
         with pytest.raises(KeyboardInterrupt):
             delete_job(job.id, database=database, storage=storage)
     assert rows_left(database, job.id) > 0

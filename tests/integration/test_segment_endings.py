@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from faces_jobs import results as results_api
 from faces_jobs.db.claims.leases import claim_job, claim_segment, renew_job, renew_segment
@@ -155,16 +155,12 @@ def test_a_truncated_file_fails_its_item_and_keeps_what_was_read(database: Datab
 
 
 def face_counts(database: Database, job: StoredJob) -> list[tuple[int, int]]:
-    """Return each item's recorded number of faces and its number of face rows."""
-    with database.read() as session:
-        rows = session.execute(
-            select(ItemRow.face_count, func.count(FaceRow.item_id))
-            .outerjoin(FaceRow, FaceRow.item_id == ItemRow.id)
-            .where(ItemRow.job_id == job.id)
-            .group_by(ItemRow.id)
-            .order_by(ItemRow.id)
-        )
-        return [(recorded, stored) for recorded, stored in rows]
+    """Return each item's recorded number of faces, and how many of them are listed."""
+    shown = results_api.list_faces(database, FaceQuery(job_id=job.id)).faces
+    return [
+        (item.face_count, sum(face.item_id == item.id for face in shown))
+        for item in results_api.list_items(database, job.id).items
+    ]
 
 
 def test_a_missing_model_fails_the_whole_job_once(database: Database) -> None:

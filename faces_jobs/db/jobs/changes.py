@@ -11,24 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, insert, literal, select, update
+from sqlalchemy import ColumnElement, case, insert, literal, select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_kept
+from faces_jobs.db.jobs.discarding import discard_partial_results
 from faces_jobs.db.jobs.end_effects import record_end
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
-from faces_jobs.db.tables import (
-    ArtifactRow,
-    FaceRow,
-    ItemRow,
-    JobRow,
-    SegmentFileRow,
-    SegmentRow,
-    TrackRow,
-)
+from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import MediaError, NotFoundError, StateError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import PRIORITY_RANKS, JobSpec
@@ -137,7 +130,7 @@ def cancel_job(session: Session, job_id: str) -> None:
     session.execute(
         move_segments(SegmentStatus.CANCELLED, SegmentRow.job_id == job_id, ended_at=now)
     )
-    delete_partial_results(session, ItemRow.job_id == job_id)
+    discard_partial_results(session, ItemRow.job_id == job_id)
     session.execute(move_items(ItemStatus.CANCELLED, ItemRow.job_id == job_id, ended_at=now))
     moved = session.scalar(
         move_jobs(JobStatus.CANCELLED, JobRow.id == job_id, ended_at=now).returning(JobRow.id)
@@ -150,17 +143,6 @@ def cancel_job(session: Session, job_id: str) -> None:
         raise NotFoundError(f"There is no job {job_id}.")
     if status is not JobStatus.CANCELLED:
         raise StateError(f"The job has already ended ({status}): there is nothing to cancel.")
-
-
-def delete_partial_results(session: Session, *which: ColumnElement[bool]) -> None:
-    """Delete the partial results of these items if open, before they are cancelled or failed."""
-    unfinished = (*which, ItemRow.status.in_(OPEN_ITEMS))
-    items = select(ItemRow.id).where(*unfinished)
-    # The artifacts are of the readable part of a broken file that was retried; the reconciler
-    # removes their files.
-    for table in (FaceRow, TrackRow, ArtifactRow, SegmentFileRow):
-        session.execute(delete(table).where(table.item_id.in_(items)))
-    session.execute(update(ItemRow).where(*unfinished).values(face_count=0, track_count=0))
 
 
 def start_finishing_if_done(session: Session, job_id: str) -> bool:

@@ -1,23 +1,20 @@
-"""Deletes the rows of jobs: hides a job at once, then deletes its rows in short transactions.
-
-SQLite has one writer at a time: a single transaction that deletes a million faces would keep all
-others waiting for seconds.
-"""
+"""Deletes the rows of jobs: hides a job at once, then deletes its rows in short transactions."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, and_, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.audit import OpenDeletion, record_deletion, record_step
 from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.conditions import is_kept
+from faces_jobs.db.jobs.row_steps import RowSteps
 from faces_jobs.db.moves import move_jobs, move_segments
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import (
@@ -36,10 +33,6 @@ from faces_jobs.jobs.status import JobStatus, SegmentStatus
 # A worker may be busy with a job although no row has its lease any more (it was taken over, or
 # cleared by a pause). It notices the deletion at its next heartbeat.
 HEARTBEAT_GRACE_SECONDS = 60.0
-# How long one transaction takes on SQLite if more than the minimum of rows can be deleted in it.
-STEP_SECONDS = 0.1
-MIN_STEP_ROWS = 1000
-MAX_STEP_ROWS = 100_000
 
 _ENDED = [status for status in JobStatus if status.ended]
 
@@ -97,7 +90,9 @@ def delete_rows(
     with database.read() as session:
         if session.scalar(select(JobRow.id).where(JobRow.id == deletion.job_id)) is None:
             return True  # it is the last row to go
-    steps = _Steps(database, deletion, until=time.monotonic() + patience_seconds)
+    steps = RowSteps(
+        database, patience_seconds=patience_seconds, after=partial(_record, deletion.audit_id)
+    )
     items = select(ItemRow.id).where(ItemRow.job_id == deletion.job_id)
     models: Any = ModelRow.__table__
     is_done = steps.delete_from(models, models.c.item_id.in_(items)) and all(
@@ -125,46 +120,8 @@ def rows_left(database: Database, job_id: str) -> int:
     return found
 
 
-class _Steps:
-    """Deletes rows in short transactions, each recorded in the audit log."""
-
-    def __init__(self, database: Database, deletion: OpenDeletion, *, until: float) -> None:
-        self._database = database
-        self._deletion = deletion
-        self._until = until
-
-    def delete_from(self, table: Table, which: ColumnElement[bool]) -> bool:
-        """Delete these rows in the order of their keys. Returns whether there was time for all."""
-        is_sqlite = self._database.dialect == "sqlite"
-        size = MIN_STEP_ROWS if is_sqlite else MAX_STEP_ROWS  # PostgreSQL keeps nobody waiting
-        key = tuple_(*table.primary_key.columns)
-        following = select(*table.primary_key.columns).where(which).order_by(*key)
-        span: Sequence[ColumnElement[bool]] = ()
-        while time.monotonic() < self._until:
-            # Nobody adds rows to a hidden job: the keys can be read before others have to wait.
-            with self._database.read() as session:
-                last = session.execute(following.where(*span).offset(size - 1).limit(1)).first()
-            if last is not None:
-                span = (*span, key <= tuple_(*last))
-            started = time.monotonic()
-            with self._database.begin() as session:
-                rows = _count(session.execute(delete(table).where(which, *span)))
-                record_step(session, self._deletion.audit_id, rows=rows)
-            if last is None:
-                return True
-            if is_sqlite:
-                size = _pace(size, time.monotonic() - started)
-            span = (key > tuple_(*last),)  # else PostgreSQL passes over all that was deleted
-        return False
-
-
-def _pace(size: int, took: float) -> int:
-    """Let other writers go ahead for as long as a step took. Returns the next one's rows."""
-    # Who waits for SQLite's lock is not queued, but tries again after pauses: it would hardly ever
-    # meet the moment between two steps.
-    time.sleep(took)
-    enough = int(size * STEP_SECONDS / max(took, STEP_SECONDS / 2))  # twice as many at most
-    return min(max(enough, MIN_STEP_ROWS), MAX_STEP_ROWS)
+def _record(audit_id: int, session: Session, rows: int) -> None:
+    record_step(session, audit_id, rows=rows)
 
 
 def _is_expired() -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims.fencing import lock_all_segments
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.conditions import is_discarded
 from faces_jobs.db.jobs.changes import insert_segments
 from faces_jobs.db.jobs.locking import lock_job
 from faces_jobs.db.moves import move_items, move_jobs
@@ -30,7 +31,8 @@ def retry_job(session: Session, job_id: str) -> None:
 
     Raises:
         NotFoundError: there is no such job.
-        StateError: the job has not ended, or there is nothing to retry.
+        StateError: the job has not ended, there is nothing to retry, or discarded results are
+            still being deleted (see `db.jobs.discarding`).
     """
     lock_all_segments(session, job_id)
     job = lock_job(session, job_id)
@@ -44,6 +46,11 @@ def retry_job(session: Session, job_id: str) -> None:
             "submitted. Submit other files as a new job."
             if job.status is not JobStatus.SUCCEEDED
             else "There is nothing to retry: every file succeeded."
+        )
+    if session.scalar(select(ItemRow.id).where(retried, is_discarded()).limit(1)) is not None:
+        raise StateError(
+            "What the job had found in its unfinished files is still being deleted: retry it in a "
+            "minute."
         )
     _restart_items(session, retried)
     _restart_job(session, job_id, has_items=bool(items))

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from faces_jobs.db.claims.evidence import record_evidence
 from faces_jobs.db.claims.fencing import SegmentClaim, lock_all_segments, lock_claim
 from faces_jobs.db.clock import now_seconds
-from faces_jobs.db.jobs.changes import delete_partial_results, start_finishing_if_done
+from faces_jobs.db.jobs.changes import start_finishing_if_done
+from faces_jobs.db.jobs.discarding import discard_partial_results
 from faces_jobs.db.moves import move_items, move_segments
 from faces_jobs.db.results.artifacts import insert_artifacts
 from faces_jobs.db.results.item_facts import record_facts
@@ -108,7 +109,7 @@ def fail_job(database: Database, claim: SegmentClaim, error: ErrorDocument) -> b
                 ended_at=now,
             )
         )
-        delete_partial_results(session, ItemRow.job_id == job_id)
+        discard_partial_results(session, ItemRow.job_id == job_id)
         session.execute(
             move_items(
                 ItemStatus.FAILED,
@@ -162,7 +163,7 @@ def end_segment(session: Session, *, segment_id: int, error: ErrorDocument | Non
     if failed_count:
         values |= first_error(session, item_id)
         if not is_linked(session, item_id):
-            delete_partial_results(session, ItemRow.id == item_id)
+            discard_partial_results(session, ItemRow.id == item_id)
     status = ItemStatus.FAILED if failed_count else ItemStatus.SUCCEEDED
     session.execute(move_items(status, ItemRow.id == item_id, **values))
     return start_finishing_if_done(session, job_id)

@@ -15,6 +15,7 @@ _HELD = "lease_token IS NOT NULL"
 _PAUSED = "not_before IS NOT NULL"
 _TRIED = "status = 'queued' AND attempts > 0"
 _DELETED = "deleted_at IS NOT NULL"
+_DISCARDED = "discarded_at IS NOT NULL"
 _ACTIVE = "status IN ('queued', 'running')"  # `ACTIVE_JOBS` as the condition of an index
 
 
@@ -75,6 +76,13 @@ class ItemRow(Base):
     __table_args__ = (
         UniqueConstraint("job_id", "position"),
         Index("ix_items_job_status", "job_id", "status"),
+        Index(
+            "ix_items_discarded",
+            "job_id",
+            "id",
+            sqlite_where=text(_DISCARDED),
+            postgresql_where=text(_DISCARDED),
+        ),
         # Ids are never reused, so that an old link can't show another file.
         {"sqlite_autoincrement": True},
     )
@@ -99,6 +107,8 @@ class ItemRow(Base):
     track_count: Mapped[int] = mapped_column(BigInteger, default=0)
     started_at: Mapped[float | None]  # moved on by the time that its job was on hold since
     ended_at: Mapped[float | None]
+    # Since then its faces and tracks are hidden, and are being deleted; only of ended items.
+    discarded_at: Mapped[float | None]
 
 
 class SegmentRow(LeaseColumns, Base):

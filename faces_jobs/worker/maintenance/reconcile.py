@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TypeVar
 
+from faces_jobs.db.jobs.discarding import delete_discarded
 from faces_jobs.db.reconcile_queries import (
     StoredFileRow,
     artifacts_after,
@@ -44,6 +45,7 @@ from faces_jobs.worker.maintenance.first_seen import FirstSeen
 MAX_MESSAGES = 1000
 MAX_ARTIFACTS = 2000
 MAX_FOLDERS = 500
+DISCARD_SECONDS = 30.0
 BATCH_SIZE = 64  # between two batches, the round checks whether it has to stop
 # A workspace whose lease was taken over is kept for this many leases: its worker may only be
 # suspended, and a lost lease gives it a clearer error than a missing folder.
@@ -107,6 +109,7 @@ class Reconciler:
 
     def run_round(self, *, without_message: int = 0) -> ReconcileReport:
         """Run one round. `without_message`: of how many rows the sweep found no message since."""
+        self._step(self._delete_discarded, default=False)
         missing, back = self._step(self._compare_files, (0, 0))
         report = ReconcileReport(
             rows_without_message=without_message,
@@ -137,6 +140,13 @@ class Reconciler:
         except (FacesJobsError, OSError) as error:
             _log.warning("a step of this round failed, the next round repeats it: %s", error)
             return default
+
+    def _delete_discarded(self) -> bool:
+        """Delete what a cancel or a failure discarded, if nobody has. Returns whether all is gone.
+
+        For a limited time: a film's millions of rows must not keep the other steps waiting.
+        """
+        return delete_discarded(self._database, patience_seconds=DISCARD_SECONDS)
 
     def _drop_messages(self) -> int:
         """Drop segment messages beyond the waiting rows, and those of jobs that need no finish."""
