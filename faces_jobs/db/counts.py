@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, select
+from sqlalchemy import ColumnElement, and_, case, func, not_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.conditions import is_kept
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ArtifactRow, DeliveryRow, ItemRow, JobRow, SegmentRow
 from faces_jobs.jobs.spec import PRIORITY_RANKS
@@ -47,17 +48,21 @@ class LeaseCounts:
 def count_all(database: Database) -> RowCounts:
     """Count all jobs, items, segments and webhooks by state, and bytes of uploads and artifacts.
 
+    Jobs that are being deleted are not counted, except for their bytes, which are still stored.
     This scans whole tables: it is for the sweep, once a minute or less often.
     """
     counted: dict[tuple[str, str], float] = {}
     with database.read() as session:
-        for name, states, column in (
-            ("jobs", JobStatus, JobRow.status),
-            ("items", ItemStatus, ItemRow.status),
-            ("segments", SegmentStatus, SegmentRow.status),
+        deleted = session.scalars(select(JobRow.id).where(not_(is_kept()))).all()
+        for name, states, column, job_id in (
+            ("jobs", JobStatus, JobRow.status, JobRow.id),
+            ("items", ItemStatus, ItemRow.status, ItemRow.job_id),
+            ("segments", SegmentStatus, SegmentRow.status, SegmentRow.job_id),
         ):
             counted.update(dict.fromkeys(((name, state.value) for state in states), 0.0))
-            counted.update(_by_state(session, name, column))
+            counted.update(
+                _by_state(session, name, column, job_id.not_in(deleted) if deleted else None)
+            )
         uploads = (
             select(func.coalesce(func.sum(ItemRow.bytes), 0))
             .join(JobRow, JobRow.id == ItemRow.job_id)

@@ -11,10 +11,13 @@ from typing import Any
 from sqlalchemy import event, text, update
 
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.counts import count_all
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import SegmentRow
 from faces_jobs.errors import MediaError
 from faces_jobs.results.figures import read_figures
+from faces_jobs.retention import delete_job
+from faces_jobs.storage import LocalStorage
 from tests import clips
 from tests.factories import new_claim, stored_job
 from tests.integration.harness import Harness
@@ -93,3 +96,18 @@ def test_a_scrape_uses_indexes(database: Database) -> None:
                 assert f"Seq Scan on {table}" not in plan, f"{statement}\n{plan}"
                 scans = [line for line in plan.splitlines() if f"SCAN {table}" in line]
                 assert all("INDEX" in line for line in scans), f"{statement}\n{plan}"
+
+
+def test_a_job_that_is_being_deleted_is_not_counted(
+    database: Database, storage: LocalStorage
+) -> None:
+    stored_job(database, ["a.mp4"])
+    deleted = stored_job(database, ["b.mp4", "c.mp4"])
+
+    assert not delete_job(deleted.id, database=database, storage=storage, patience_seconds=0)
+
+    counted = count_all(database)
+    for table in ("jobs", "items", "segments"):
+        rows = {state: count for (name, state), count in counted.items() if name == table}
+        assert sum(rows.values()) == rows["queued"] == 1
+    assert counted["stored_bytes", "uploads"] == 300
