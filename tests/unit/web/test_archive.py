@@ -108,6 +108,16 @@ def test_an_archive_is_named_after_the_label(client: WebClient, services: Servic
         assert unquote(client.head(address).headers["Content-Disposition"]).endswith(expected)
 
 
+def test_an_archive_whose_label_has_no_ascii_is_named_after_the_job(
+    client: WebClient, services: Services
+) -> None:
+    """Clients that know only ASCII names, such as curl, would save a hidden `.zip`."""
+    for label, expected in (("مرحبا", ""), ("写真 2026", "2026"), ("夏.", ""), ("Zoë ✓", "Zoe")):
+        job_id = finished(client, services, label)
+        said = client.head(f"/api/v1/jobs/{job_id}/archive").headers["Content-Disposition"]
+        assert f" filename={expected or job_id}.zip; filename*=UTF-8''" in said
+
+
 def test_head_says_length_and_name_and_reads_no_file(
     client: WebClient, services: Services, address: str
 ) -> None:

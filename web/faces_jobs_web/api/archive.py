@@ -114,5 +114,9 @@ def _file_names(job: JobDocument) -> dict[str, Any]:
     name = f"{stem}.zip"
     if name.isascii():
         return {"filename": name}
-    simple = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return {"filename": simple, "filename*": f"UTF-8''{quote(name, safe='!#$&+-.^_`|~')}"}
+    # For clients that know only ASCII, such as curl. Of most scripts nothing is left there.
+    simple = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    return {
+        "filename": f"{simple.strip(' .') or job.id}.zip",
+        "filename*": f"UTF-8''{quote(name, safe='!#$&+-.^_`|~')}",
+    }
