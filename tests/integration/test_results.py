@@ -205,7 +205,7 @@ def test_a_track_names_its_thumbnail(database: Database) -> None:
 def test_jobs_are_listed_newest_first_by_state_and_label(database: Database) -> None:
     made = [
         stored_job(database, spec=JobSpec(label=label))
-        for label in ("Holiday 2024", "interview", "50% of the HOLIDAY")
+        for label in ("Holiday 2024", "Übung: interview", "50% of the HOLIDAY")
     ]
     results_api.cancel_job(database, made[1].id)
 
@@ -224,6 +224,7 @@ def test_jobs_are_listed_newest_first_by_state_and_label(database: Database) -> 
     assert ids(status=JobStatus.CANCELLED) == [second]
     assert ids(label="holiday") == [third, first]
     assert ids(label="50%") == [third]
+    assert ids(label="übung") == ids(label="ÜBUNG") == [second]
     assert ids(label="_") == []
 
 

@@ -74,7 +74,9 @@ class JobFilters(PageFilters):
     """Which jobs."""
 
     status: JobStatus | None = Field(default=None, description="Jobs in this state.")
-    label: Text | None = Field(default=None, description="Jobs whose label contains this text.")
+    label: Text | None = Field(
+        default=None, description="Jobs whose label contains this text, in upper or lower case."
+    )
 
 
 class ItemFilters(PageFilters):
