@@ -38,19 +38,25 @@ def bottom_of(page: Page, selector: str) -> float:
     return box["y"] + box["height"]
 
 
+def tables_fit(page: Page) -> bool:
+    """Whether the page and every table on it are seen without scrolling sideways."""
+    fits = page.evaluate(
+        "[document.documentElement, ...document.querySelectorAll('.scroll')]"
+        ".every((part) => part.scrollWidth <= part.clientWidth)"
+    )
+    return bool(fits)
+
+
 def fits_paper(page: Page) -> bool:
     """Whether every table has the width of a sheet when the page is printed."""
     screen = page.viewport_size
     assert screen is not None
     page.emulate_media(media="print")
     page.set_viewport_size(A4)
-    fits = page.evaluate(
-        "[document.documentElement, ...document.querySelectorAll('.scroll')]"
-        ".every((part) => part.scrollWidth <= part.clientWidth)"
-    )
+    fits = tables_fit(page)
     page.emulate_media(media="screen")
     page.set_viewport_size(screen)
-    return bool(fits)
+    return fits
 
 
 @pytest.mark.parametrize("viewport", [DESK, PHONE])
@@ -90,6 +96,7 @@ def test_long_names_leave_room_for_themselves_on_a_tablet(
             box = page.locator("tbody th").first.bounding_box()
             assert box is not None
             assert box["width"] > TABLET["width"] / 5, address
+            assert tables_fit(page), "no column is cut off"
 
 
 def test_text_of_twice_the_size_fits_a_phone(
