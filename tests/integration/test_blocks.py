@@ -234,6 +234,26 @@ def test_no_faces_are_read_for_a_query_that_no_block_can_match(
         assert read == [], "no faces are read"
 
 
+def test_the_outermost_faces_of_a_block_are_found_by_their_own_values(database: Database) -> None:
+    job = stored_job(database)
+    made = [
+        face(number, track=number + 1, score=score, gender=("female", score))
+        for number, score in enumerate((0.25, 0.5, 0.75))
+    ]
+    finish_segment(database, new_claim(database, job.segments[0]), results(made))
+    first, _, last = list_faces(database, FaceQuery()).faces
+    for found, query in (
+        (first, FaceQuery(max_time_ms=first.time_ms)),
+        (first, FaceQuery(track=1)),
+        (first, FaceQuery(attributes={"gender": AttributeFilter((), None, 0.25)})),
+        (last, FaceQuery(min_time_ms=last.time_ms)),
+        (last, FaceQuery(track=3)),
+        (last, FaceQuery(min_score=0.75)),
+        (last, FaceQuery(attributes={"gender": AttributeFilter((), 0.75)})),
+    ):
+        assert list_faces(database, query).faces == [found], query
+
+
 @contextmanager
 def _statements(database: Database) -> Iterator[list[str]]:
     executed: list[str] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from faces_jobs.db.tables import ArtifactRow
+from faces_jobs.db.tables import ArtifactRow, JobRow
+from faces_jobs.errors import NotFoundError
 from faces_jobs.results import archive
 from faces_jobs_web.services import Services
 from tests.unit.web import worked
@@ -76,6 +78,18 @@ def test_an_archive_has_all_files_under_the_names_of_their_downloads(
     assert video.date_time[:5] == local.timetuple()[:5]
 
 
+@pytest.mark.parametrize("seconds", [0, 2**32, 2**33])
+def test_an_archive_has_the_nearest_time_that_zip_can_say(
+    client: WebClient, services: Services, address: str, seconds: int
+) -> None:
+    """The years 1970, 2106 and 2242: of machines whose clock is wrong."""
+    os.utime(stored_file(services, worked.MP4), (seconds, seconds))
+    with zipfile.ZipFile(io.BytesIO(client.get(address).data)) as found:
+        video = found.getinfo("é.mp4")
+    assert int.from_bytes(video.extra[5:9], "little") == min(seconds, 2**31 - 1)
+    assert video.date_time[0] == {0: 1980, 2**32: 2106, 2**33: 2107}[seconds]
+
+
 def test_an_archive_is_filtered_like_the_list_of_files(client: WebClient, address: str) -> None:
     def names(query: str) -> list[str]:
         with zipfile.ZipFile(io.BytesIO(client.get(f"{address}?{query}").data)) as found:
@@ -95,6 +109,15 @@ def test_a_job_without_files_has_no_archive(client: WebClient) -> None:
     assert "no files to download" in problem.json["detail"]
     other = job_id[:-1] + ("0" if job_id[-1] != "0" else "1")
     assert_problem(client.get(f"/api/v1/jobs/{other}/archive"), 404, "not-found")
+
+
+def test_a_job_that_is_being_deleted_has_no_archive(client: WebClient, services: Services) -> None:
+    """Its files may remain for a while, and other pages of their rows may have been read."""
+    job_id = finished(client, services)
+    with services.database.begin() as session:
+        session.execute(update(JobRow).values(deleted_at=1.0))
+    with pytest.raises(NotFoundError, match="There is no job"):
+        archive.plan_archive(services.database, job_id)
 
 
 def test_an_archive_is_named_after_the_label(client: WebClient, services: Services) -> None:
