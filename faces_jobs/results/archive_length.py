@@ -42,9 +42,9 @@ class ArchiveLength:
 
     def total(self) -> int:
         """The bytes of the whole archive."""
+        # The directory is never larger: it has as many bytes of each file as its own header.
         is_large = (
-            self._files > zipfile.ZIP_FILECOUNT_LIMIT
-            or max(self._files_bytes, self._directory_bytes) > zipfile.ZIP64_LIMIT
+            self._files > zipfile.ZIP_FILECOUNT_LIMIT or self._files_bytes > zipfile.ZIP64_LIMIT
         )
         end = END_BYTES + (END_ZIP64_BYTES if is_large else 0)
         return self._files_bytes + self._directory_bytes + end

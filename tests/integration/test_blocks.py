@@ -270,7 +270,7 @@ def _statements(database: Database) -> Iterator[list[str]]:
 
 def test_a_second_attempt_leaves_no_block_of_the_first(database: Database) -> None:
     job = stored_job(database)
-    for faces in ([face(1, gender="female"), face(2)], [face(3, gender="male")]):
+    for faces in ([face(0, gender="female"), face(2)], [face(3, gender="male")]):
         with database.begin() as session:
             replace_faces(session, job_id=job.id, item_id=job.items[0], faces=faces)
     block = _only_block(database)

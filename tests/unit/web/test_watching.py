@@ -54,6 +54,13 @@ def test_polling_ends_with_the_last_waiter_and_begins_again_with_the_next() -> N
         join_watchers()
 
 
+def test_nobody_waits_for_a_server_that_stops() -> None:
+    watcher = Watcher(no_jobs, max_waiters=1)
+    watcher.is_stopping = lambda: True
+    assert watcher.wait_for_change("job", "version", seconds=TIMEOUT_SECONDS) is None
+    join_watchers()
+
+
 def test_an_unexpected_error_is_logged_and_reported(caplog: pytest.LogCaptureFixture) -> None:
     def broken(_job_ids: Sequence[str]) -> Mapping[str, JobDocument]:
         raise ZeroDivisionError
