@@ -107,10 +107,20 @@ def _in_parallel(work: Callable[[Path], Result], paths: Sequence[Path]) -> dict[
     return results
 
 
+def paths_below(folder: Path) -> Iterator[Path]:
+    """Every file and folder below a folder, but none of a folder that is removed meanwhile.
+
+    `Path.rglob` raises then, and other processes remove folders at any time.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            yield Path(parent, name)
+
+
 def tree_size(folder: Path) -> tuple[int, int]:
     """Number of files below a folder, and their total size in bytes; zeros if it is missing."""
     sizes = []
-    for path in folder.rglob("*"):
+    for path in paths_below(folder):
         with suppress(FileNotFoundError):  # removed meanwhile
             if not path.is_dir():
                 sizes.append(path.lstat().st_size)
@@ -135,7 +145,7 @@ def age_seconds(path: Path) -> float:
 
 def idle_seconds(folder: Path) -> float:
     """Seconds since a folder, or anything in it, was changed."""
-    return min([age_seconds(folder), *(age_seconds(file) for file in folder.rglob("*"))])
+    return min([age_seconds(folder), *(age_seconds(path) for path in paths_below(folder))])
 
 
 def try_lock(file: IO[bytes]) -> bool:

@@ -22,6 +22,7 @@ from faces_jobs.storage.disk import (
     age_seconds,
     entries,
     idle_seconds,
+    paths_below,
     raising_storage_full,
     sync_all,
     sync_and_hash_all,
@@ -159,7 +160,7 @@ class LocalStorage(Storage):
         """Count a job's files and folders, including those in the trash; see `Storage`."""
         folders = [path for path in (self._job_folder(job_id),) if path.exists()]
         folders += self._trash_of(job_id)
-        return sum(1 + sum(1 for _ in folder.rglob("*")) for folder in folders)
+        return sum(1 + sum(1 for _ in paths_below(folder)) for folder in folders)
 
     def job_folders(self, after: str = "") -> Iterator[JobFolder]:
         """Yield the folders, reading each one only when it is reached; see `Storage`."""

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,26 @@ def test_the_sweep_removes_abandoned_folders_only(storage: LocalStorage) -> None
         "trash/in_use/file",
         "work/in_use/file",
     ]
+
+
+@pytest.mark.parametrize("folder", ["work", "jobs"])
+def test_folders_that_another_process_removes_while_they_are_read_count_as_removed(
+    storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    token = uuid.uuid4().hex
+    storage.path_of(publish(storage)).parent.rename(storage.folder / "jobs" / JOB / "out")
+    (storage.folder / "work" / token / "out").mkdir(parents=True)
+    scandir = os.scandir
+
+    def remove_and_scan(path: Path | str | int) -> Iterator[os.DirEntry[str]]:
+        read = Path(str(path))
+        if read.name == "out" and folder in read.parts:
+            read.rename(tmp_path / "removed")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", remove_and_scan)
+    if folder == "work":
+        assert [name for name, _ in storage.workspaces()] == [token]
+    else:
+        assert storage.delete_job(JOB).error is None
+        assert storage.files_left(JOB) == 0
