@@ -88,7 +88,7 @@ class LocalStorage(Storage):
             target = self.path_of(folder_key)
             target.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(target)
-            sync_entries(target.parent, top=self.folder)
+            sync_entries(target, top=self.folder)
         return stored
 
     def unpublish(self, *, job_id: str, owner: str, token: str) -> None:

@@ -70,8 +70,7 @@ def test_published_files_survive_a_power_failure(
     synced: set[int] = set()
     monkeypatch.setattr(os, "fsync", lambda file: synced.add(os.fstat(file).st_ino))
     path = storage.path_of(publish(storage))
-    # Its own folder is synced under the name that it had before it was moved.
-    assert synced == inodes(path, *folders_above(storage, path.parent))
+    assert synced == inodes(path, *folders_above(storage, path))
 
 
 def test_uploads_survive_a_power_failure_and_are_synced_when_all_have_arrived(
