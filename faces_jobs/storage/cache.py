@@ -116,7 +116,7 @@ class Cache:
     def _open(
         self, path: Path, load: Callable[[BinaryIO], None], on_progress: Progress
     ) -> IO[bytes]:
-        """Open a copy with a shared lock, downloading it if it does not exist."""
+        """Open a copy with a shared lock, downloading it as long as it does not exist."""
         while True:
             with suppress(FileNotFoundError):
                 file = path.open("rb")
@@ -131,7 +131,11 @@ class Cache:
         part = path.with_suffix(PART_SUFFIX)
         with raising_storage_full():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            try:
+                descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
+            except FileNotFoundError:  # the folder was just removed with its last copy
+                return
+            with os.fdopen(descriptor, "r+b") as file:
                 # Only one of a machine's workers downloads it; the others wait here.
                 _wait_for_lock(file, on_progress)
                 if path.exists() or not is_same_file(file, part):

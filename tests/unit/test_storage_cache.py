@@ -111,6 +111,24 @@ def test_a_load_that_fails_leaves_no_file_and_can_be_repeated(folder: Path) -> N
         assert path.read_bytes() == b"content"
 
 
+def test_a_folder_that_is_removed_with_its_last_copy_is_created_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_file = os.open
+    removed: list[Path] = []
+
+    def remove_folder_once(path: Path, flags: int, mode: int = 0o777) -> int:
+        if not removed:
+            path.parent.rmdir()  # as another process does, after it has removed an old copy
+            removed.append(path.parent)
+        return open_file(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", remove_folder_once)
+    with Cache(folder, max_bytes=100).copy(JOB, "key", CountingLoad()) as path:
+        assert path.read_bytes() == b"content"
+    assert removed == [folder / JOB]
+
+
 def test_beyond_the_size_limit_the_least_recently_used_copies_are_removed(folder: Path) -> None:
     cache = Cache(folder, max_bytes=15)
     for age, key in ((30, "used again"), (20, "oldest")):
