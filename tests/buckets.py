@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -171,8 +173,35 @@ class NoS3Server(BaseHTTPRequestHandler):
         """Suppress the log of requests."""
 
 
+class OldS3Server(BaseHTTPRequestHandler):
+    """Stores whatever is sent, and refuses to delete files without the checksum of its time."""
+
+    def do_PUT(self) -> None:
+        self._read_body()
+        self._send(200, b"")
+
+    def do_POST(self) -> None:
+        digest = hashlib.md5(self._read_body(), usedforsecurity=False).digest()
+        if self.headers["Content-MD5"] == base64.b64encode(digest).decode():
+            self._send(200, b"<DeleteResult/>")
+        else:
+            self._send(400, b"<Error><Code>MissingContentMD5</Code></Error>")
+
+    def _read_body(self) -> bytes:
+        return self.rfile.read(int(self.headers["Content-Length"]))
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Suppress the log of requests."""
+
+
 @contextmanager
 def wrong_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Run a server in place of an S3 server, and yield its endpoint."""
+    """Run a server in place of a current S3 server, and yield its endpoint."""
     with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as endpoint:
         yield endpoint

@@ -31,7 +31,14 @@ from faces_jobs.worker.maintenance import reconcile
 from faces_jobs.worker.maintenance.reconcile import Reconciler, ReconcileReport
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
-from tests.buckets import BUCKET, BucketPrefix, DroppedDownload, NoS3Server, wrong_server
+from tests.buckets import (
+    BUCKET,
+    BucketPrefix,
+    DroppedDownload,
+    NoS3Server,
+    OldS3Server,
+    wrong_server,
+)
 from tests.factories import artifact, new_claim, results, stored_job
 from tests.integration.harness import Harness
 from tests.integration.stored_files import publish_file, sweep_files
@@ -130,6 +137,13 @@ def test_a_server_that_is_no_bucket_is_reported(settings: Settings, bucket: Buck
         for operation in operations:
             with pytest.raises(StorageRefusedError, match="correct FACES_JOBS_S3_ENDPOINT"):
                 operation()
+
+
+def test_a_server_that_demands_an_old_checksum_for_deletions_is_usable(
+    settings: Settings, bucket: BucketPrefix
+) -> None:
+    with wrong_server(OldS3Server) as endpoint:
+        open_storage(bucket.settings(settings, s3_endpoint=endpoint)).check_writable()
 
 
 @pytest.mark.parametrize("wrong", ["secret", "bucket"])
