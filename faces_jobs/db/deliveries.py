@@ -141,7 +141,7 @@ def _receiver(url: str) -> str:
 
 def _has_receiver(receiver: str) -> ColumnElement[bool]:
     url = func.lower(DeliveryRow.url)
-    below = (url.startswith(receiver + mark, autoescape=True) for mark in "/?")
+    below = (url.startswith(receiver + mark, autoescape=True) for mark in "/?#")
     return or_(url == receiver, *below)
 
 

@@ -80,7 +80,7 @@ def test_many_deliveries_to_a_hanging_receiver_do_not_delay_others(
 def test_busy_receivers_are_skipped_however_their_urls_are_written(
     database: Database,
 ) -> None:
-    paths = ("", "/", "?a=b", "/x/y", "/x?u=https://a_b.example/")
+    paths = ("", "/", "#", "?a=b", "/x/y", "/x?u=https://a_b.example/")
     busy = [ended_job(database, f"https://A_b.example{path}") for path in paths]
     others = (
         "https://a_b.example:444/",

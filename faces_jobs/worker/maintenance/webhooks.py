@@ -173,7 +173,7 @@ def _next_deliveries(database: Database, sending: Collection[DueDelivery]) -> li
         # As many as there are senders, so that at least one is new: those that are being sent may
         # not be claimed yet.
         found = due_deliveries(database, limit=SENDERS, without=busy)
-        new = [delivery for delivery in found if delivery not in chosen]
+        new = [one for one in found if one not in chosen and one.receiver not in busy]
         if not new:
             break
         for delivery in new:
