@@ -33,6 +33,7 @@ from faces_jobs.storage.interface import (
     Storage,
     StoredFile,
     checked_key,
+    is_job_folder,
 )
 from faces_jobs.storage.progress import Progress, ignore_progress
 from faces_jobs.storage.reading import BucketReader
@@ -215,6 +216,8 @@ class BucketStorage(Storage):
         # "0" is the character after "/": all keys below `after` are skipped.
         found = self._bucket.list("jobs/", after=f"jobs/{after}0" if after else "")
         for job_id, files in groupby(found, key=lambda file: file.key.split("/")[1]):
+            if not is_job_folder(job_id):
+                continue
             ages: dict[str, float] = {}
             for file in files:
                 folder = file.key.rpartition("/")[0]

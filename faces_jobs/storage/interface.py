@@ -28,7 +28,8 @@ from faces_jobs.storage.disk import entries, idle_seconds, raising_storage_full
 from faces_jobs.storage.progress import Progress, ignore_progress
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-_KEY = re.compile(r"jobs/[0-9a-f-]{36}(/[^/\x00-\x1f]+)+")
+_JOB_ID = re.compile(r"[0-9a-f-]{36}")
+_KEY = re.compile(rf"jobs/{_JOB_ID.pattern}(/[^/\x00-\x1f]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,10 @@ class Storage(ABC):
 
     @abstractmethod
     def job_folders(self, after: str = "") -> Iterator[JobFolder]:
-        """The jobs that have files, ordered by id, from the first id greater than `after`."""
+        """The jobs that have files, ordered by id, from the first id greater than `after`.
+
+        Whatever else is in the same place is ignored.
+        """
 
     @abstractmethod
     def sweep(self, *, older_than_seconds: float) -> int:
@@ -312,6 +316,11 @@ class Incoming:
                 digest.update(chunk)
                 size += len(chunk)
         return IncomingFile(name=name, path=path, bytes=size, sha256=digest.hexdigest())
+
+
+def is_job_folder(name: str) -> bool:
+    """Whether this is a job's folder, not `lost+found` or what a file manager leaves."""
+    return _JOB_ID.fullmatch(name) is not None
 
 
 def checked_key(key: str) -> str:

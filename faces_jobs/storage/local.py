@@ -37,6 +37,7 @@ from faces_jobs.storage.interface import (
     Storage,
     StoredFile,
     checked_key,
+    is_job_folder,
 )
 from faces_jobs.storage.progress import Progress, ignore_progress
 
@@ -165,7 +166,7 @@ class LocalStorage(Storage):
     def job_folders(self, after: str = "") -> Iterator[JobFolder]:
         """Yield the folders, reading each one only when it is reached; see `Storage`."""
         for path in entries(self.folder / "jobs"):
-            if path.name > after:
+            if path.name > after and is_job_folder(path.name):
                 folder_key = f"jobs/{path.name}/artifacts"
                 attempts = tuple(
                     (f"{folder_key}/{attempt.name}", age_seconds(attempt))

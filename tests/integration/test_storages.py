@@ -13,6 +13,7 @@ import pytest
 from faces_jobs.errors import NotFoundError, UploadTooLargeError
 from faces_jobs.settings import Settings
 from faces_jobs.storage import Storage, open_storage
+from faces_jobs.storage.bucket import BucketStorage
 from faces_jobs.storage.s3 import PART_BYTES
 
 JOB = str(uuid.UUID(int=1))
@@ -213,6 +214,19 @@ def test_files_left_are_counted(storage: Storage) -> None:
     assert storage.files_left(JOB) == 0
     upload(storage)
     assert storage.files_left(JOB) >= 1
+
+
+def test_what_else_is_among_the_job_folders_is_ignored(storage: Storage) -> None:
+    upload(storage)
+    for name in (".DS_Store", "lost+found/x"):
+        if isinstance(storage, BucketStorage):
+            storage._bucket.put_marker(f"jobs/{name}")
+        else:
+            path = storage.folder / "jobs" / name
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+
+    assert [folder.job_id for folder in storage.job_folders()] == [JOB]
 
 
 def test_job_folders_are_listed_in_order_after_any_job(storage: Storage) -> None:
