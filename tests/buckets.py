@@ -173,6 +173,24 @@ class NoS3Server(BaseHTTPRequestHandler):
         """Suppress the log of requests."""
 
 
+class RefusingServer(BaseHTTPRequestHandler):
+    """Refuses every request with the status and error code that a test sets on the class."""
+
+    status = 503
+    code = "SlowDown"
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = f"<Error><Code>{self.code}</Code></Error>".encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Suppress the log of requests."""
+
+
 class OldS3Server(BaseHTTPRequestHandler):
     """Stores whatever is sent, and refuses to delete files without the checksum of its time."""
 

@@ -17,7 +17,12 @@ from faces_jobs.db.reconcile_queries import artifacts_after
 from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow, SegmentRow
-from faces_jobs.errors import StorageError, StorageRefusedError
+from faces_jobs.errors import (
+    FacesJobsError,
+    StorageError,
+    StorageFullError,
+    StorageRefusedError,
+)
 from faces_jobs.queue.messages import BrokerMessages
 from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.readiness import Readiness
@@ -37,6 +42,7 @@ from tests.buckets import (
     DroppedDownload,
     NoS3Server,
     OldS3Server,
+    RefusingServer,
     wrong_server,
 )
 from tests.factories import artifact, new_claim, results, stored_job
@@ -55,6 +61,15 @@ WRONG_SETTINGS: dict[str, tuple[dict[str, Any], type[StorageError], str]] = {
     "key": ({"s3_access_key_id": "AKIAWRONG"}, StorageRefusedError, "check FACES_JOBS_S3_ACCESS"),
     "bucket": ({"storage": "s3://no-such-bucket/x"}, StorageRefusedError, "create it, or correct"),
     "server": ({"s3_endpoint": "http://127.0.0.1:1"}, StorageError, "does not answer"),
+}
+
+REFUSALS: dict[str, tuple[int, type[FacesJobsError]]] = {
+    "SlowDown": (503, StorageError),
+    "OperationAborted": (409, StorageError),
+    "TooManyRequests": (429, StorageError),
+    "XMinioStorageFull": (507, StorageFullError),
+    "QuotaExceeded": (403, StorageFullError),
+    "AccessDenied": (403, StorageRefusedError),
 }
 
 
@@ -144,6 +159,20 @@ def test_a_server_that_demands_an_old_checksum_for_deletions_is_usable(
 ) -> None:
     with wrong_server(OldS3Server) as endpoint:
         open_storage(bucket.settings(settings, s3_endpoint=endpoint)).check_writable()
+
+
+def test_a_server_s_refusal_says_whether_it_is_busy_full_or_misused(
+    settings: Settings, bucket: BucketPrefix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(s3.CONFIG, "retries", {"total_max_attempts": 1})
+    with wrong_server(RefusingServer) as endpoint:
+        storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
+        for code, (status, kind) in REFUSALS.items():
+            monkeypatch.setattr(RefusingServer, "status", status)
+            monkeypatch.setattr(RefusingServer, "code", code)
+            with pytest.raises(FacesJobsError, match=code) as raised:
+                storage.check_writable()
+            assert type(raised.value) is kind, code
 
 
 @pytest.mark.parametrize("wrong", ["secret", "bucket"])
