@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -373,6 +374,43 @@ def test_attempts_are_removed_by_as_many_requests_as_one(
         assert bucket.keys() == []
 
     assert counts[0] == counts[1]
+
+
+def test_removing_attempts_leaves_others_with_similar_keys_alone(
+    storage: BucketStorage, bucket: BucketPrefix
+) -> None:
+    keys = [publish_file(storage, JOB, f"t{number}") for number in range(3)]
+    unfinished = [f"{key}.mp4" for key in keys]
+    for key in unfinished:
+        bucket.server.client.create_multipart_upload(Bucket=BUCKET, Key=f"{bucket.prefix}/{key}")
+
+    storage.remove_attempts([key.removesuffix("/f") for key in keys[:2]])
+
+    assert bucket.keys() == keys[2:]
+    assert bucket.pending_uploads() == unfinished[2:]
+
+
+def test_only_folders_of_dead_processes_are_removed_from_this_machine(
+    storage: BucketStorage, settings: Settings, bucket: BucketPrefix
+) -> None:
+    used, young, abandoned = "0" * 32, "8" * 32, "f" * 32
+    with storage.workspace(used) as workspace, storage.receive() as incoming:
+        file = incoming.add("film.mp4", [b"abc"])
+        for kind in ("work", "incoming"):
+            (storage.folder / kind / abandoned).mkdir()
+            for folder in (storage.folder / kind).iterdir():
+                os.utime(folder, (0, 0))
+        (storage.folder / "work" / young).mkdir()  # it may not have its lock yet
+        other = open_storage(bucket.settings(settings))
+
+        with other.receive(), other.workspace(uuid.uuid4().hex):
+            pass
+
+        assert workspace.is_dir()
+        assert (storage.folder / "work" / young).is_dir()
+        assert file.path.is_file()
+        assert bucket.keys() == [f"work/{used}"]
+    assert not list(storage.folder.glob(f"*/{abandoned}"))
 
 
 def test_workspace_marks_of_dead_workers_are_removed(

@@ -21,6 +21,7 @@ from faces_jobs.results import cancel_job, list_artifacts, list_items
 from faces_jobs.retention import ORPHAN_SECONDS, delete_job
 from faces_jobs.settings import Settings
 from faces_jobs.storage import LocalStorage
+from faces_jobs.worker.maintenance import reconcile
 from faces_jobs.worker.maintenance.first_seen import FirstSeen
 from faces_jobs.worker.maintenance.reconcile import WORKSPACE_LEASES, Reconciler, ReconcileReport
 from faces_jobs.worker.maintenance.sweep import run_sweep, sweep
@@ -239,6 +240,31 @@ def test_a_sweep_with_a_fast_clock_removes_only_what_it_saw_for_an_hour(
     assert storage.existing([lost, unknown, later]) == {later}
 
 
+def test_what_was_seen_is_remembered_while_a_pass_takes_several_rounds(
+    database: Database,
+    storage: LocalStorage,
+    queue: CeleryQueue,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(reconcile, "MAX_FOLDERS", 2)
+    reconciler = Reconciler(
+        database=database,
+        messages=BrokerMessages(queue.app),
+        storage=storage,
+        settings=settings,
+        first_seen=FirstSeen(lambda: now[0]),
+    )
+    for _ in range(5):
+        publish_file(storage, str(uuid.uuid4()), "t")
+    assert [reconciler.run_round().files_without_row for _ in range(3)] == [0, 0, 0]
+    now[0] += ORPHAN_SECONDS
+    age(storage.folder / "jobs", ORPHAN_SECONDS)
+
+    assert [reconciler.run_round().files_without_row for _ in range(3)] == [2, 2, 1]
+
+
 def test_a_job_with_many_attempts_takes_as_many_queries_as_one_with_few(
     database: Database, storage: LocalStorage, reconciler: Reconciler
 ) -> None:
@@ -302,8 +328,6 @@ def test_successive_rounds_cover_everything(
     reconciler: Reconciler,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from faces_jobs.worker.maintenance import reconcile  # noqa: PLC0415
-
     monkeypatch.setattr(reconcile, "MAX_ARTIFACTS", 2)
     monkeypatch.setattr(reconcile, "MAX_FOLDERS", 2)
     job = stored_job(database)

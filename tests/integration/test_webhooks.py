@@ -21,6 +21,7 @@ from faces_jobs.db.tables import JobRow
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.results import cancel_job, list_deliveries
 from faces_jobs.settings import Settings
+from faces_jobs.worker.maintenance.sweep import run_sweep
 from faces_jobs.worker.maintenance.webhooks import deliver_due
 from tests.factories import stored_job
 from tests.integration.ended_jobs import WEBHOOK_KEY, ended_job, make_due, only_delivery
@@ -55,6 +56,14 @@ def test_the_receiver_gets_a_signed_message_when_a_job_ends(
     assert [(one.attempt, one.status, one.error) for one in delivery.attempts] == [(1, 204, None)]
     assert deliver_due(database, webhook_settings) == 0
     assert len(receiving.received) == 1
+
+
+def test_a_single_sweep_sends_what_is_due(
+    database: Database, webhook_settings: Settings, receiving: Receiver
+) -> None:
+    job_id = ended_job(database, receiving.url)
+    run_sweep(webhook_settings, once=True)
+    assert only_delivery(database, job_id).state == "delivered"
 
 
 def test_a_job_without_a_webhook_has_no_delivery(database: Database) -> None:
@@ -190,6 +199,17 @@ def test_nothing_is_sent_to_addresses_that_the_settings_forbid(
     error = only_delivery(database, job_id).last_error
     assert error is not None
     assert message in error
+
+
+def test_an_outcome_is_recorded_for_its_own_delivery_only(
+    database: Database, webhook_settings: Settings, receiving: Receiver
+) -> None:
+    with receiver(respond_with(500)) as failing:
+        jobs = [ended_job(database, url) for url in (failing.url, receiving.url, failing.url)]
+        assert deliver_due(database, webhook_settings) == 1
+
+    attempts = [only_delivery(database, job_id).attempts for job_id in jobs]
+    assert [[one.status for one in each] for each in attempts] == [[500], [204], [500]]
 
 
 def test_each_end_of_a_job_is_reported(

@@ -108,6 +108,18 @@ def test_unpublishing_the_last_artifacts_removes_the_job_s_folder(storage: Local
     assert files(storage) == [], "nor is anything left in the trash"
 
 
+def test_a_job_that_can_t_be_removed_is_reported_and_counted(storage: LocalStorage) -> None:
+    publish(storage)
+    (storage.folder / "trash").touch()  # it can't be moved there
+
+    assert storage.delete_job(JOB).error is not None
+    assert storage.files_left(JOB) > 0
+
+    (storage.folder / "trash").unlink()
+    assert storage.delete_job(JOB).files == 1
+    assert storage.files_left(JOB) == 0
+
+
 @pytest.mark.parametrize(
     "key",
     [
