@@ -128,10 +128,10 @@ def tree_size(folder: Path) -> tuple[int, int]:
 
 
 def entries(folder: Path) -> list[Path]:
-    """A folder's entries, sorted by name; none if it is missing."""
+    """A folder's entries, sorted by name; none if it is missing, or is a file."""
     try:
         return sorted(folder.iterdir())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

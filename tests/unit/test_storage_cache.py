@@ -164,6 +164,15 @@ def test_the_cache_is_trimmed_when_it_may_be_too_large_not_after_each_copy(
     assert len(files(folder)) == 10
 
 
+def test_a_file_among_the_folders_of_the_cache_is_ignored(folder: Path) -> None:
+    folder.mkdir()
+    (folder / ".DS_Store").touch()
+    cache = Cache(folder, max_bytes=0)
+    with cache.copy(JOB, "key", CountingLoad()):
+        pass
+    assert files(folder) == [folder / ".DS_Store"]
+
+
 def test_a_copy_beyond_the_limits_is_removed_once_nobody_reads_it(
     folder: Path,
 ) -> None:
