@@ -15,6 +15,7 @@ from kombu.entity import Queue as BrokerQueue
 from kombu.messaging import Consumer
 
 from faces_jobs.errors import QueueError
+from faces_jobs.queue.messages import BrokerMessages
 from faces_jobs.queue.producer import JOB_TASK, QUEUE_NAME, SEGMENT_TASK, make_app, open_queue
 from faces_jobs.settings import Settings
 
@@ -92,6 +93,8 @@ def test_an_unreachable_broker_raises_a_queue_error(settings: Settings) -> None:
             queue.ring_job("x")
         with pytest.raises(QueueError):
             queue.depth()
+        with pytest.raises(QueueError):
+            BrokerMessages(queue.app).peek(1)
 
 
 def test_an_error_of_the_broker_raises_a_queue_error(
