@@ -1,4 +1,4 @@
-"""Failures of a bucket: wrong settings, an unreachable server, and files that are missing."""
+"""Work with files in a bucket: while it is away, if files are missing, and what is removed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import select
 
 from faces_jobs.db.reconcile_queries import artifacts_after
@@ -19,14 +18,10 @@ from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow, JobRow, SegmentRow
 from faces_jobs.errors import (
-    FacesJobsError,
     StorageError,
-    StorageFullError,
-    StorageRefusedError,
 )
 from faces_jobs.queue.messages import BrokerMessages
 from faces_jobs.queue.producer import CeleryQueue
-from faces_jobs.readiness import Readiness
 from faces_jobs.results import get_job, list_artifacts
 from faces_jobs.retention import delete_job
 from faces_jobs.settings import Settings
@@ -37,41 +32,12 @@ from faces_jobs.worker.maintenance import reconcile
 from faces_jobs.worker.maintenance.reconcile import Reconciler, ReconcileReport
 from faces_jobs.worker.next_work import take_next_work
 from faces_jobs.worker.process import process_segment
-from tests.buckets import (
-    BUCKET,
-    BucketPrefix,
-    DroppedDownload,
-    NoS3Server,
-    OldS3Server,
-    RefusingServer,
-    wrong_server,
-)
+from tests.buckets import BUCKET, BucketPrefix
 from tests.factories import artifact, new_claim, results, stored_job
 from tests.integration.harness import Harness
 from tests.integration.stored_files import publish_file, sweep_files
 
 JOB = str(uuid.UUID(int=1))
-KEY = f"jobs/{JOB}/uploads/0"
-
-WRONG_SETTINGS: dict[str, tuple[dict[str, Any], type[StorageError], str]] = {
-    "secret": (
-        {"s3_secret_access_key": SecretStr("wrong")},
-        StorageRefusedError,
-        "check FACES_JOBS_S3_ACCESS_KEY_ID",
-    ),
-    "key": ({"s3_access_key_id": "AKIAWRONG"}, StorageRefusedError, "check FACES_JOBS_S3_ACCESS"),
-    "bucket": ({"storage": "s3://no-such-bucket/x"}, StorageRefusedError, "create it, or correct"),
-    "server": ({"s3_endpoint": "http://127.0.0.1:1"}, StorageError, "does not answer"),
-}
-
-REFUSALS: dict[str, tuple[int, type[FacesJobsError]]] = {
-    "SlowDown": (503, StorageError),
-    "OperationAborted": (409, StorageError),
-    "TooManyRequests": (429, StorageError),
-    "XMinioStorageFull": (507, StorageFullError),
-    "QuotaExceeded": (403, StorageFullError),
-    "AccessDenied": (403, StorageRefusedError),
-}
 
 
 @pytest.fixture
@@ -116,85 +82,6 @@ def reconciler(
     return Reconciler(
         database=database, messages=BrokerMessages(queue.app), storage=storage, settings=settings
     )
-
-
-@pytest.mark.parametrize("wrong", WRONG_SETTINGS)
-def test_every_operation_reports_a_wrong_setting(
-    settings: Settings, bucket: BucketPrefix, wrong: str, tmp_path: Path
-) -> None:
-    values, kind, message = WRONG_SETTINGS[wrong]
-    storage = open_storage(bucket.settings(settings, **values))
-    operations: list[Callable[[], object]] = [
-        storage.check_writable,
-        lambda: storage.open_file(KEY),
-        lambda: storage.existing([KEY]),
-        lambda: storage.fetch_all([KEY], tmp_path),
-        lambda: storage.fetch(KEY).__enter__(),
-        lambda: storage.workspace("t").__enter__(),
-    ]
-    # Operations on a server that does not answer are retried, so try only two of them.
-    for operation in operations if wrong != "server" else operations[:2]:
-        with pytest.raises(kind, match=message) as raised:
-            operation()
-        assert raised.value.permanent == (kind is StorageRefusedError)
-    removed = storage.delete_job(JOB)
-    assert removed.files == 0
-    assert removed.error is not None
-
-
-def test_a_server_that_is_no_bucket_is_reported(settings: Settings, bucket: BucketPrefix) -> None:
-    """Such as a web server, which knows none of the paths and answers each with a 404."""
-    with wrong_server(NoS3Server) as endpoint:
-        storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
-        operations: list[Callable[[], object]] = [
-            storage.check_writable,
-            lambda: storage.open_file(KEY),
-        ]
-        for operation in operations:
-            with pytest.raises(StorageRefusedError, match="correct FACES_JOBS_S3_ENDPOINT"):
-                operation()
-
-
-def test_a_server_that_demands_an_old_checksum_for_deletions_is_usable(
-    settings: Settings, bucket: BucketPrefix
-) -> None:
-    with wrong_server(OldS3Server) as endpoint:
-        open_storage(bucket.settings(settings, s3_endpoint=endpoint)).check_writable()
-
-
-def test_a_server_s_refusal_says_whether_it_is_busy_full_or_misused(
-    settings: Settings, bucket: BucketPrefix, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(s3.CONFIG, "retries", {"total_max_attempts": 1})
-    with wrong_server(RefusingServer) as endpoint:
-        storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
-        for code, (status, kind) in REFUSALS.items():
-            monkeypatch.setattr(RefusingServer, "status", status)
-            monkeypatch.setattr(RefusingServer, "code", code)
-            with pytest.raises(FacesJobsError, match=code) as raised:
-                storage.check_writable()
-            assert type(raised.value) is kind, code
-
-
-@pytest.mark.parametrize("wrong", ["secret", "bucket"])
-def test_readiness_reports_a_wrong_setting(
-    settings: Settings, bucket: BucketPrefix, database: Database, queue: CeleryQueue, wrong: str
-) -> None:
-    def missing(**values: Any) -> str | None:
-        bucket_settings = bucket.settings(settings, **values)
-        readiness = Readiness(
-            settings=bucket_settings,
-            database=database,
-            storage=open_storage(bucket_settings),
-            queue=queue,
-            timeout_seconds=60,
-        )
-        return readiness.check().missing.get("storage")
-
-    assert missing() is None
-    assert bucket.keys() == [], "the probe is removed"
-    values, _, message = WRONG_SETTINGS[wrong]
-    assert message in (missing(**values) or "")
 
 
 def test_a_submission_to_an_unreachable_bucket_leaves_nothing(
@@ -242,22 +129,6 @@ def test_work_waits_for_the_bucket_without_costing_an_attempt(
     process_segment(segment_id, worker)
     finish_job(job_id, worker)
     assert get_job(worker.database, job_id).status == "succeeded"
-
-
-def test_a_download_that_is_cut_off_repeatedly_is_a_temporary_error(
-    settings: Settings, bucket: BucketPrefix, tmp_path: Path
-) -> None:
-    with wrong_server(DroppedDownload) as endpoint:
-        storage = open_storage(bucket.settings(settings, s3_endpoint=endpoint))
-        operations: list[Callable[[], object]] = [
-            lambda: storage.fetch_all([KEY], tmp_path),
-            lambda: storage.fetch(KEY).__enter__(),
-        ]
-        for operation in operations:
-            with pytest.raises(StorageError, match="interrupted") as raised:
-                operation()
-            assert not raised.value.permanent
-    assert not any(path.is_file() for path in storage.folder.rglob("*"))
 
 
 class AbortError(Exception):
