@@ -14,6 +14,8 @@ from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.jobs.webhook_url import split_webhook_url
 
 MAX_TEXT_CHARACTERS = 1024
+DEFAULT_DETECTION_SIZE = 640
+STILL_DETECTION_SIZE = 1280
 
 # They control a terminal, end a line, reverse the text around a label, or can't be stored (NUL).
 _CONTROL_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -45,6 +47,15 @@ class JobSpec(BaseModel):
         ge=0.05,
         le=0.99,
         description="Lowest detector score at which a box counts as a face.",
+    )
+    detection_size: int | None = Field(
+        default=None,
+        ge=160,
+        le=2560,
+        description="Faces are searched for in pictures scaled down to 640 pixels on the longer "
+        "side and, to find smaller ones, again in pictures scaled down to this many. Time grows "
+        f"with its square. Without it: {DEFAULT_DETECTION_SIZE} in videos, {STILL_DETECTION_SIZE} "
+        "in images.",
     )
     unsure_below: str = Field(
         default="",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.spec import DEFAULT_DETECTION_SIZE, STILL_DETECTION_SIZE, JobSpec
 from faces_jobs.jobs.unsure import parse_unsure_below
 from faces_jobs.pipeline.mirrored import MirroredClassifier
 from faces_jobs.pipeline.protocols import Classifier, Cropper, Detector, Networks, Tracker
@@ -20,6 +20,7 @@ class Analysis:
 
     Attributes:
         detector: finds faces; those below the spec's threshold or minimum size are dropped.
+        still_detector: the same for still images, if another size suits them.
         classifiers: the models that the spec enables, in order.
         cropper: crops faces for the classifiers, on the same device.
         spec: the options of the job.
@@ -33,6 +34,7 @@ class Analysis:
     cropper: Cropper
     spec: JobSpec
     unsure_below: str = ""
+    still_detector: Detector | None = None
     new_tracker: Callable[[], Tracker] = OverlapTracker
 
     @classmethod
@@ -43,12 +45,19 @@ class Analysis:
             ModelError: a network can't be loaded.
         """
         return cls(
-            detector=networks.detector(),
+            detector=networks.detector(spec.detection_size or DEFAULT_DETECTION_SIZE),
+            still_detector=networks.detector(spec.detection_size or STILL_DETECTION_SIZE),
             classifiers=networks.classifiers(spec.models),
             cropper=networks.cropper(),
             spec=spec,
             unsure_below=unsure_below,
         )
+
+    def detector_for(self, info: MediaInfo) -> Detector:
+        """Return the detector for an item."""
+        if info.is_still and self.still_detector is not None:
+            return self.still_detector
+        return self.detector
 
     def classifiers_for(self, info: MediaInfo) -> Sequence[Classifier]:
         """Return the classifiers for an item; those for stills also see the mirrored crops."""

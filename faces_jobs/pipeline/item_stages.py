@@ -51,7 +51,7 @@ class ItemStages:
             lanes=lanes,
             stretches=stretches,
         )
-        detect_all = DetectStage(analysis.detector, spec, self._timer)
+        detect_all = DetectStage(analysis.detector_for(info), spec, self._timer)
         skips_frames = stretches is not None and spec.detect_every != "1"
         self._detect_stage = SparseDetection(detect_all, spec) if skips_frames else detect_all
         self._track_stage = TrackStage(analysis.new_tracker())

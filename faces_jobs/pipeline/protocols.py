@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from faces_jobs.jobs.records import TrackRecord
+from faces_jobs.jobs.spec import DEFAULT_DETECTION_SIZE
 from faces_jobs.pipeline.values import (
     Boxes,
     Detections,
@@ -100,8 +101,12 @@ class Cropper(Protocol):
 class Networks(Protocol):
     """Provides the networks; each is loaded on first use and cached."""
 
-    def detector(self) -> Detector:
+    def detector(self, detection_size: int = DEFAULT_DETECTION_SIZE) -> Detector:
         """Return the face detector.
+
+        Args:
+            detection_size: it finds faces that are large enough in pictures scaled down to this
+                many pixels on the longer side.
 
         Raises:
             ModelError: its weights file is missing or was modified.

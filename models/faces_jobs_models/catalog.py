@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from faces_jobs.errors import ModelError
 from faces_jobs.jobs.labels import MODELS
+from faces_jobs.jobs.spec import DEFAULT_DETECTION_SIZE
 from faces_jobs.pipeline.protocols import Classifier, Cropper, Detector
 from faces_jobs.settings import DEFAULT_DETECTOR, DetectorName, Settings
 from faces_jobs_models.detector.choice import detector_record
@@ -33,6 +34,7 @@ from faces_jobs_models.run_sizes import (
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord, read_record
 
 if TYPE_CHECKING:
+    from faces_jobs_models.detector.batched import BatchedDetector
     from faces_jobs_models.on_device.networks import DeviceNetworks
 
 _HERE = Path(__file__).parent
@@ -90,7 +92,7 @@ class Catalog:
             else None
         )
         self._lock = Lock()
-        self._detector: Detector | None = None
+        self._detector: BatchedDetector | None = None
         self._classifiers: dict[str, Classifier] = {}
         if models_folder is not None:
             _check_models_folder(models_folder)
@@ -112,16 +114,18 @@ class Catalog:
         """The device that the networks run on."""
         return self._device
 
-    def detector(self) -> Detector:
-        """Return the face detector.
+    def detector(self, detection_size: int = DEFAULT_DETECTION_SIZE) -> Detector:
+        """Return the face detector; see `Networks`.
 
         Raises:
             ModelError: a weights file is missing or has changed.
         """
+        from faces_jobs_models.detector.two_sizes import at_size  # noqa: PLC0415 - loads OpenCV
+
         with self._lock:
             if self._detector is None:
                 self._detector = self._open_detector(self._run_sizes.frames_a_run)
-            return self._detector
+            return at_size(self._detector, detection_size)
 
     def classifiers(self, names: Sequence[str]) -> list[Classifier]:
         """Return the classifiers with these names, in the given order.
@@ -183,7 +187,7 @@ class Catalog:
             self._classifiers.clear()
         return measured
 
-    def _open_detector(self, frames_a_run: int | None) -> Detector:
+    def _open_detector(self, frames_a_run: int | None) -> BatchedDetector:
         from faces_jobs_models.detector.open_detector import (  # noqa: PLC0415 - loads onnxruntime
             open_detector,
         )

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from faces_jobs.db.tables import FaceRow, SegmentRow, TrackRow
 from faces_jobs.jobs.documents import ArtifactDocument, ItemDocument
-from faces_jobs.jobs.spec import JobSpec
+from faces_jobs.jobs.spec import DEFAULT_DETECTION_SIZE, JobSpec
 from faces_jobs.pipeline.crops import crop_pictures
 from faces_jobs.pipeline.protocols import Classifier, Cropper, Detector
 from faces_jobs.pipeline.values import Boxes, Picture
@@ -41,7 +41,7 @@ class SquareNetworks:
         self.batches = 0
         self.crops = 0
 
-    def detector(self) -> Detector:
+    def detector(self, detection_size: int = DEFAULT_DETECTION_SIZE) -> Detector:  # noqa: ARG002 (finds squares)
         """Return a detector that calls `before_batch` before each batch."""
         networks = self
 

@@ -250,7 +250,7 @@ def test_a_job_that_is_deleted_during_its_work_leaves_nothing(harness: Harness, 
 def test_a_missing_network_fails_the_job_with_its_reason(
     harness: Harness, clip: Path, photo: Path, error: Exception
 ) -> None:
-    def missing() -> Detector:
+    def missing(detection_size: int = 0) -> Detector:  # noqa: ARG001 (as the protocol)
         raise error
 
     harness.networks.detector = missing  # type: ignore[method-assign]  # a missing network

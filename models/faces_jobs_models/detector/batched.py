@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Self
 
 from faces_jobs.pipeline.values import Detections, Picture
 from faces_jobs_models.detector.options import DetectorOptions
@@ -18,7 +21,18 @@ class BatchedDetector(RecordedModel, ABC):
     def __init__(self, record: ModelRecord, options: DetectorOptions, *, sha256: str) -> None:
         """`sha256` is that of the weights file in use."""
         super().__init__(record, sha256=sha256)
-        self._options = options
+        self.options = options
+
+    def resized(self, max_side: int) -> Self:
+        """Return this detector with another `max_side`. It shares the network.
+
+        Larger inputs come in smaller runs, so that a run needs no more memory.
+        """
+        growth = max(1.0, (max_side / self.options.max_side) ** 2)
+        frames_a_run = max(1, int(self.options.frames_a_run / growth))
+        other = copy(self)
+        other.options = replace(self.options, max_side=max_side, frames_a_run=frames_a_run)
+        return other
 
     def detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         """Detect the faces in each picture.
@@ -37,7 +51,7 @@ class BatchedDetector(RecordedModel, ABC):
             return []
         check_pictures(pictures_bgr)
         detections: list[Detections] = []
-        step = self._options.frames_a_run
+        step = self.options.frames_a_run
         for start in range(0, len(pictures_bgr), step):
             detections.extend(self._detect(pictures_bgr[start : start + step]))
         return detections

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.protocols import Detector
 from faces_jobs_models.device import Device
 from faces_jobs_models.weights import ModelRecord
 
 if TYPE_CHECKING:
+    from faces_jobs_models.detector.batched import BatchedDetector
     from faces_jobs_models.detector.options import DetectorOptions
     from faces_jobs_models.on_device.pictures import DevicePictures
 
@@ -34,7 +34,7 @@ class DetectorFamily(ABC):
     @abstractmethod
     def on_cpu(
         self, record: ModelRecord, options: DetectorOptions, *, threads: int = 1
-    ) -> Detector:
+    ) -> BatchedDetector:
         """Open the detector of a verified record, run by onnxruntime.
 
         Raises:
@@ -49,7 +49,7 @@ class DetectorFamily(ABC):
         *,
         device: Device,
         pictures: DevicePictures,
-    ) -> Detector:
+    ) -> BatchedDetector:
         """Open the detector of a verified record, run by torch on the device of `pictures`.
 
         Raises:

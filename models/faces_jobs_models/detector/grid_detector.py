@@ -37,12 +37,12 @@ class GridDetector(BatchedDetector):
         options = options or DetectorOptions()
         super().__init__(record, options, sha256=sha256)
         self._network = network
-        self._batch = WorkingBatch(options.max_side)
+        self._batch = WorkingBatch()
 
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-        batch, size = self._batch.fill(pictures_bgr)
+        batch, size = self._batch.fill(pictures_bgr, max_side=self.options.max_side)
         outputs = self._network.run(batch)
         return [
-            decode(outputs, index, size=size, options=self._options)
+            decode(outputs, index, size=size, options=self.options)
             for index in range(len(pictures_bgr))
         ]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.protocols import Detector
 from faces_jobs_models.detector.family import DetectorFamily, Outputs
 from faces_jobs_models.detector.outputs import OUTPUT_NAMES
 from faces_jobs_models.device import Device
 from faces_jobs_models.weights import ModelRecord
 
 if TYPE_CHECKING:
+    from faces_jobs_models.detector.batched import BatchedDetector
     from faces_jobs_models.detector.options import DetectorOptions
     from faces_jobs_models.on_device.pictures import DevicePictures
 
@@ -25,7 +25,7 @@ class GridFamily(DetectorFamily):
 
     def on_cpu(
         self, record: ModelRecord, options: DetectorOptions, *, threads: int = 1
-    ) -> Detector:
+    ) -> BatchedDetector:
         """As `DetectorFamily.on_cpu`."""
         from faces_jobs_models.detector.grid_detector import GridDetector  # noqa: PLC0415 - cv2
         from faces_jobs_models.onnx_session import open_session  # noqa: PLC0415 - onnxruntime
@@ -40,7 +40,7 @@ class GridFamily(DetectorFamily):
         *,
         device: Device,
         pictures: DevicePictures,
-    ) -> Detector:
+    ) -> BatchedDetector:
         """As `DetectorFamily.on_device`."""
         from faces_jobs_models.detector.torch_network import (  # noqa: PLC0415 - loads torch
             TorchGridNetwork,

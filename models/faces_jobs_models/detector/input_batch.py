@@ -50,19 +50,21 @@ class WorkingBatch:
     640 x 384.
     """
 
-    def __init__(self, max_side: int, *, colour: Literal["BGR", "RGB"] = "BGR") -> None:
+    def __init__(self, *, colour: Literal["BGR", "RGB"] = "BGR") -> None:
         """`colour` is the order of channels that the network was trained with."""
-        self._longest_side = max_side
         self._channel_step = 1 if colour == "BGR" else -1
         self._local = threading.local()
 
-    def fill(self, pictures_bgr: Sequence[Picture]) -> tuple[NDArray[np.float32], WorkingSize]:
+    def fill(
+        self, pictures_bgr: Sequence[Picture], *, max_side: int
+    ) -> tuple[NDArray[np.float32], WorkingSize]:
         """Return pictures of one size as (n, 3, h, w) float32 0..255, padded with zeros.
 
-        The array is valid until the next call in this thread.
+        `max_side` is the longest side of a resized picture, without padding. The array is valid
+        until the next call in this thread.
         """
         height, width = pictures_bgr[0].shape[:2]
-        size = WorkingSize.of(width, height, max_side=self._longest_side)
+        size = WorkingSize.of(width, height, max_side=max_side)
         batch, planes = self._buffers(len(pictures_bgr), size)
         resized_wh = size.resized_width, size.resized_height
         for index, picture in enumerate(pictures_bgr):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from faces_jobs.errors import ModelError
-from faces_jobs.pipeline.protocols import Detector
+from faces_jobs_models.detector.batched import BatchedDetector
 from faces_jobs_models.detector.options import CUDA_FRAMES_A_RUN, DetectorOptions
 from faces_jobs_models.detector.registry import family_of
 from faces_jobs_models.weights import RECORD_NAME, ModelRecord
@@ -22,7 +22,7 @@ def open_detector(
     on_device: DeviceNetworks | None = None,
     options: DetectorOptions | None = None,
     frames_a_run: int | None = None,
-) -> Detector:
+) -> BatchedDetector:
     """Verify a record's files and open its detector: on the CPU, or on `on_device`.
 
     `frames_a_run` overrides the options and the default.

@@ -23,7 +23,7 @@ class DeviceCenterFace(DeviceDetector):
         heat, sizes, offsets, landmarks = (
             output.flatten(2).transpose(1, 2) for output in outputs
         )  # each (n, cells, channels); pairs are (y, x), hence the flips
-        scores, cells = best_cells(heat[..., 0], self._options)  # (n, k) each
+        scores, cells = best_cells(heat[..., 0], self.options)  # (n, k) each
         columns = size.padded_width // STRIDE
         corner = torch.stack([cells % columns, cells // columns], dim=2)  # (n, k, 2)
         box_wh = values_at(sizes, cells).flip(2).clamp(max=MAX_LOG_SIZE).exp() * STRIDE
@@ -35,5 +35,5 @@ class DeviceCenterFace(DeviceDetector):
             torch.cat([top_left, top_left + box_wh], dim=2),
             points * box_wh[:, :, None] + top_left[:, :, None],
             size=size,
-            options=self._options,
+            options=self.options,
         )

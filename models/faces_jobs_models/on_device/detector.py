@@ -48,7 +48,7 @@ class DeviceDetector(BatchedDetector):
     @torch.inference_mode()
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
         height, width = pictures_bgr[0].shape[:2]
-        size = WorkingSize.of(width, height, max_side=self._options.max_side)
+        size = WorkingSize.of(width, height, max_side=self.options.max_side)
         frames = torch.stack(self._pictures.copies_of(pictures_bgr))
         resized = resize_area(frames, size.resized_width, size.resized_height)
         right = size.padded_width - size.resized_width

@@ -25,7 +25,7 @@ class DeviceGridDetector(DeviceDetector):
             torch.cat([outputs[kind * len(STRIDES) + level] for level in range(len(STRIDES))], 1)
             for kind in range(4)
         )  # each (n, cells of all levels, channels)
-        scores, cells = best_cells((cls * obj)[..., 0].sqrt(), self._options)  # (n, k) each
+        scores, cells = best_cells((cls * obj)[..., 0].sqrt(), self.options)  # (n, k) each
         # Boxes and points are only computed for the few cells above the threshold.
         grid = _Grid.of(size, scores.device)
         corner, stride = grid.corner[cells], grid.stride[cells]  # (n, k, 2), (n, k, 1)
@@ -38,7 +38,7 @@ class DeviceGridDetector(DeviceDetector):
             torch.cat([centre - half, centre + half], dim=2),
             (points + corner[:, :, None]) * stride[:, :, None],
             size=size,
-            options=self._options,
+            options=self.options,
         )
 
 

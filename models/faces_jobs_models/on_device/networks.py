@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from faces_jobs.pipeline.protocols import Detector
+from faces_jobs_models.detector.batched import BatchedDetector
 from faces_jobs_models.detector.options import DetectorOptions
 from faces_jobs_models.detector.registry import family_of
 from faces_jobs_models.device import Device
@@ -22,7 +22,7 @@ class DeviceNetworks:
         self._device: Device = device
         self._pictures = DevicePictures(torch.device(device))
 
-    def detector(self, record: ModelRecord, options: DetectorOptions) -> Detector:
+    def detector(self, record: ModelRecord, options: DetectorOptions) -> BatchedDetector:
         """Open the detector of a record.
 
         Raises:

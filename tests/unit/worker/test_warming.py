@@ -30,7 +30,7 @@ class Networks:
         self.square_detector = SquareDetector()
         self.colour_classifiers = [ColourClassifier(name) for name in MODELS]
 
-    def detector(self) -> Detector:
+    def detector(self, detection_size: int = 640) -> Detector:  # noqa: ARG002 (as the protocol)
         return self.square_detector
 
     def cropper(self) -> Cropper:
@@ -49,7 +49,7 @@ class Networks:
 
 
 class MissingDetector(Networks):
-    def detector(self) -> Any:
+    def detector(self, detection_size: int = 640) -> Any:  # noqa: ARG002 (as the protocol)
         raise ModelError("its file is missing")
 
 

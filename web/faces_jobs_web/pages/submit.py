@@ -37,6 +37,11 @@ SWITCH_TEXTS = {
 }
 NUMBER_TEXTS = {
     "detection_threshold": ("Detection threshold", "Minimum score that counts as a face", 0.01),
+    "detection_size": (
+        "Detection size",
+        "Larger finds smaller faces, and takes longer. Empty: 640 in videos, 1280 in images",
+        1,
+    ),
     "smallest_face": ("Smallest face", "Shorter side in pixels", 1),
     "frame_stride": ("Every n-th frame", "1 analyses all frames", 1),
     "max_fps": ("Maximum frames per second", "Empty for no limit", 0.1),
@@ -174,9 +179,7 @@ def _render(
 def _number(name: str, fields: dict[str, str]) -> NumberField:
     title, hint, step = NUMBER_TEXTS[name]
     schema = _option_schemas()[name]
-    bounds = next(
-        (part for part in schema.get("anyOf", []) if part.get("type") == "number"), schema
-    )
+    bounds = next((part for part in schema.get("anyOf", []) if part.get("type") != "null"), schema)
     default = schema.get("default")
     return NumberField(
         name=name,

