@@ -20,6 +20,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 # The golden angle: consecutive track numbers get hues far apart, however many there are.
 HUE_STEP = (math.sqrt(5) - 1) / 2
 PANEL_OPACITY = 0.62
+MIN_TEXT_HEIGHT = 10
 # With more faces than this in a frame, small ones get no more lines than fit beside their box.
 CROWDED_ABOVE = 4
 
@@ -54,7 +55,15 @@ class DrawingSizes:
     @classmethod
     def of(cls, width: int, height: int) -> DrawingSizes:
         """Scale to the picture: text is 1/36 of its shorter side high, at least 10 pixels."""
-        text_height = max(10, round(min(width, height) / 36))
+        return cls._of_text(max(MIN_TEXT_HEIGHT, round(min(width, height) / 36)))
+
+    def beside(self, box_height: int) -> DrawingSizes:
+        """Scale down to a small face: text is at most a quarter of its box high."""
+        text_height = max(MIN_TEXT_HEIGHT, round(box_height / 4))
+        return self if text_height >= self.text_height else self._of_text(text_height)
+
+    @classmethod
+    def _of_text(cls, text_height: int) -> DrawingSizes:
         return cls(
             line=max(1, round(text_height / 7)),
             font_scale=cv2.getFontScaleFromHeight(FONT, text_height),
@@ -66,7 +75,11 @@ class DrawingSizes:
 
 
 def draw_faces(
-    picture_bgr: Picture, faces: Sequence[Face], *, onto: Picture | None = None
+    picture_bgr: Picture,
+    faces: Sequence[Face],
+    *,
+    onto: Picture | None = None,
+    is_still: bool = False,
 ) -> Picture:
     """Return a copy of the picture with every face's box and labels drawn.
 
@@ -74,6 +87,8 @@ def draw_faces(
         picture_bgr: (height, width, 3) uint8; not modified.
         faces: of this frame, or the last ones known if the frame was not analysed.
         onto: an array of the same size that is overwritten and returned; None: a new one.
+        is_still: small faces get small text, or a group's would be hidden by its labels. In a video
+            text would change its size with every movement.
 
     Returns:
         (height, width, 3) uint8 BGR.
@@ -84,19 +99,24 @@ def draw_faces(
         drawn = onto
         np.copyto(drawn, picture_bgr)
     height, width = drawn.shape[:2]
-    sizes = DrawingSizes.of(width, height)
+    sizes = [DrawingSizes.of(width, height)] * len(faces)
+    if is_still:
+        sizes = [
+            size.beside(bottom - top)
+            for size, (_, top, _, bottom) in zip(sizes, map(_edges, faces), strict=True)
+        ]
     # Rectangles that a panel should not cover: all boxes, then the panels drawn before it.
     occupied = np.zeros((2 * len(faces), 4), np.int64)
     for count, face in enumerate(faces):
-        _draw_box(drawn, face, sizes)
+        _draw_box(drawn, face, sizes[count])
         occupied[count] = _edges(face)
     crowded = len(faces) > CROWDED_ABOVE
     # Panels are drawn after all boxes, so that no box crosses out text.
-    for count, face in enumerate(faces, len(faces)):
+    for count, (face, size) in enumerate(zip(faces, sizes, strict=True), len(faces)):
         lines = label_lines(face.record.track, face.settled)
         if crowded:
-            lines = lines[: _lines_beside(face, sizes)]
-        occupied[count] = _draw_panel(drawn, face, lines, sizes, occupied[:count])
+            lines = lines[: _lines_beside(face, size)]
+        occupied[count] = _draw_panel(drawn, face, lines, size, occupied[:count])
     return drawn
 
 

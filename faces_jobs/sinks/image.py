@@ -60,7 +60,8 @@ class AnnotatedImage:
             StorageFullError: the disk is full.
         """
         _, options = IMAGE_FORMATS[self._format]
-        drawn_rgb = np.ascontiguousarray(draw_faces(frame.picture_bgr, faces)[:, :, ::-1])
+        drawn_bgr = draw_faces(frame.picture_bgr, faces, is_still=True)
+        drawn_rgb = np.ascontiguousarray(drawn_bgr[:, :, ::-1])
         with raising_storage_full():
             Image.fromarray(drawn_rgb).save(self._part, format=self._format, **options)
 

@@ -66,6 +66,29 @@ def test_small_faces_in_a_crowd_have_shorter_labels() -> None:
     assert written[1] < written[0], "six shortened labels have less text than three complete ones"
 
 
+def test_labels_of_small_faces_leave_the_others_of_a_photograph_visible() -> None:
+    photograph = np.zeros((3000, 4000, 3), np.uint8)
+    # Three rows of ten faces, 100 pixels high, with a neighbour's distance between two.
+    boxes = [(x, y, x + 80, y + 100) for y in (800, 1200, 1600) for x in range(600, 3400, 280)]
+    faces = [make_face(box, track) for track, box in enumerate(boxes, 1)]
+    drawn = draw_faces(photograph, faces, is_still=True)
+    inside = [drawn[y + 12 : y + 88, x + 12 : x + 68] for x, y, *_ in boxes]
+    assert not any(pixels.any() for pixels in inside)
+    assert any(
+        pixels.any()
+        for pixels in (
+            draw_faces(photograph, faces)[y + 12 : y + 88, x + 12 : x + 68] for x, y, *_ in boxes
+        )
+    )
+
+
+def test_large_faces_of_a_photograph_have_the_text_of_its_size() -> None:
+    photograph = np.zeros((720, 1280, 3), np.uint8)
+    face = make_face((500, 200, 600, 330))
+    as_still = draw_faces(photograph, [face], is_still=True)
+    np.testing.assert_array_equal(as_still, draw_faces(photograph, [face]))
+
+
 def test_consecutive_tracks_have_distinct_colours() -> None:
     for track in range(1, 200):
         first, second = np.array(track_colour(track)), np.array(track_colour(track + 1))
