@@ -15,6 +15,7 @@ from faces_jobs.db.jobs.changes import NewItem, store_job
 from faces_jobs.db.results.outcomes import ItemFacts, NewArtifact, SegmentResults
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import ItemRow
+from faces_jobs.errors import EmptyFileError
 from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.records import Attribute, FaceRecord, ModelVersion, TrackRecord
 from faces_jobs.jobs.spec import JobSpec
@@ -49,7 +50,7 @@ def stored_job(
             bytes=100,
             source=None if name in refused else f"jobs/{job_id}/uploads/{position}",
             kind="image" if name.endswith(".png") else "video",
-            error=ErrorDocument(code="empty-file", message="Empty.") if name in refused else None,
+            error=EmptyFileError("Empty.") if name in refused else None,
         )
         for position, name in enumerate(names)
     ]

@@ -11,7 +11,6 @@ from faces_jobs.db.jobs.changes import NewItem
 from faces_jobs.db.jobs.limits import Load
 from faces_jobs.errors import MediaError, SubmissionError
 from faces_jobs.folders import FoundFile, open_beneath
-from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.names import normalise_name
 from faces_jobs.jobs.spec import JobSpec
 from faces_jobs.storage import IncomingFile
@@ -60,12 +59,10 @@ def check_any_usable(items: Sequence[NewItem]) -> None:
     if any(item.error is None for item in items):
         return
     first = items[0]
-    if len(items) == 1 and first.refusal is not None:
-        raise first.refusal
-    assert first.error is not None  # noqa: S101 (all items have one here)
+    if len(items) == 1 and first.error is not None:
+        raise first.error
     raise SubmissionError(
-        f"None of the {len(items)} files can be processed. The first, {first.name}: "
-        f"{first.error.message}"
+        f"None of the {len(items)} files can be processed. The first, {first.name}: {first.error}"
     )
 
 
@@ -96,10 +93,4 @@ def _item(name: str, head: bytes, *, size: int, source: str, modified_ns: int | 
 
 
 def _refused(name: str, size: int, error: MediaError) -> NewItem:
-    return NewItem(
-        name=name,
-        bytes=size,
-        source=None,
-        error=ErrorDocument.from_error(error),
-        refusal=error,
-    )
+    return NewItem(name=name, bytes=size, source=None, error=error)

@@ -23,7 +23,6 @@ from faces_jobs.db.jobs.end_effects import record_end
 from faces_jobs.db.moves import move_items, move_jobs, move_segments
 from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
 from faces_jobs.errors import MediaError, NotFoundError, StateError
-from faces_jobs.jobs.documents import ErrorDocument
 from faces_jobs.jobs.spec import PRIORITY_RANKS, JobSpec
 from faces_jobs.jobs.status import ACTIVE_JOBS, OPEN_ITEMS, ItemStatus, JobStatus, SegmentStatus
 
@@ -37,8 +36,7 @@ class NewItem:
     source: str | None
     kind: str | None = None
     modified_ns: int | None = None
-    error: ErrorDocument | None = None
-    refusal: MediaError | None = None  # the exception behind `error`, raised for a single file
+    error: MediaError | None = None
 
 
 def store_job(
@@ -108,7 +106,7 @@ def _item_values(job_id: str, position: int, item: NewItem) -> dict[str, Any]:
         "name": item.name,
         "status": ItemStatus.QUEUED,
         "error_code": item.error.code if item.error else None,
-        "error_message": item.error.message if item.error else None,
+        "error_message": str(item.error) if item.error else None,
         "bytes": item.bytes,
         "source": item.source,
         "modified_ns": item.modified_ns,
