@@ -150,10 +150,7 @@ def start_finishing_if_done(session: Session, job_id: str) -> bool:
     once, the second one to get the lock sees the other's item as ended.
     """
     session.execute(select(JobRow.id).where(JobRow.id == job_id).with_for_update(key_share=True))
-    open_item = session.scalar(
-        select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS)).limit(1)
-    )
-    if open_item is not None:
+    if has_open_items(session, job_id):
         return False
     moved = session.scalar(
         move_jobs(
@@ -164,3 +161,11 @@ def start_finishing_if_done(session: Session, job_id: str) -> bool:
         ).returning(JobRow.id)
     )
     return moved is not None
+
+
+def has_open_items(session: Session, job_id: str) -> bool:
+    """Return whether any item of a job has not ended."""
+    found = session.scalar(
+        select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS)).limit(1)
+    )
+    return found is not None

@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.release import UNTRIED_VALUES
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.jobs.changes import has_open_items
 from faces_jobs.db.jobs.locking import lock_job
 from faces_jobs.db.moves import move_jobs
 from faces_jobs.db.tables import ItemRow, JobRow
 from faces_jobs.errors import StateError
 from faces_jobs.jobs.spec import PRIORITY_RANKS, Priority
-from faces_jobs.jobs.status import OPEN_ITEMS, ItemStatus, JobStatus
+from faces_jobs.jobs.status import ItemStatus, JobStatus
 
 
 def pause_job(session: Session, job_id: str) -> None:
@@ -76,7 +77,7 @@ def set_priority(session: Session, job_id: str, priority: Priority) -> None:
 
 def leave_hold(session: Session, job: JobRow) -> None:
     """Move a held job whose row is locked to the status that follows from its items."""
-    if not _has_open_items(session, job.id):
+    if not has_open_items(session, job.id):
         to = JobStatus.FINISHING
     elif job.started_at is None:
         to = JobStatus.QUEUED
@@ -125,10 +126,3 @@ def _lock_open_job(session: Session, job_id: str, *, otherwise: str) -> JobRow:
     if job.status.ended:
         raise StateError(f"The job has already ended ({job.status}): {otherwise}")
     return job
-
-
-def _has_open_items(session: Session, job_id: str) -> bool:
-    found = session.scalar(
-        select(ItemRow.id).where(ItemRow.job_id == job_id, ItemRow.status.in_(OPEN_ITEMS)).limit(1)
-    )
-    return found is not None
