@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from faces_jobs.counters import Counts
@@ -68,17 +68,12 @@ def record_heartbeat(database: Database, process: Process, counts: Counts) -> No
         "seen_at": now_seconds(),
     }
     with database.begin() as session:
-        known = session.execute(
-            update(ProcessRow)
-            .where(ProcessRow.name == process.name)
-            .values(values)
-            .returning(ProcessRow.name)
-        ).first()
-        if known is None:  # the first heartbeat, or the first after the row was deleted as stale
-            session.execute(
-                insert(ProcessRow).values(name=process.name, started_at=now_seconds(), **values)
-            )
-        _add(session, counts)
+        # Inserted by the first heartbeat, and by the first after the row was deleted as stale.
+        row = upsert(session, ProcessRow).values(
+            name=process.name, started_at=now_seconds(), **values
+        )
+        session.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
+        _write_measures(session, counts, is_sum=True)
 
 
 def delete_process(database: Database, name: str) -> None:
@@ -120,14 +115,7 @@ def live_processes(database: Database, *, within_seconds: float) -> list[LivePro
 def set_measures(database: Database, measures: Mapping[tuple[str, str], float]) -> None:
     """Set metrics, by (name, label)."""
     with database.begin() as session:
-        for name, label, value in _sorted(measures):
-            row = _insert(session, name, label, value)
-            session.execute(
-                row.on_conflict_do_update(
-                    index_elements=["name", "label"],
-                    set_={"value": row.excluded.value, "told_at": row.excluded.told_at},
-                )
-            )
+        _write_measures(session, measures, is_sum=False)
 
 
 def read_measures(session: Session) -> Sequence[tuple[str, str, float]]:
@@ -140,30 +128,22 @@ def read_measures(session: Session) -> Sequence[tuple[str, str, float]]:
     return [(row.name, row.label, row.value) for row in rows]
 
 
-def _add(session: Session, counts: Counts) -> None:
-    for name, label, amount in _sorted(counts):
-        row = _insert(session, name, label, amount)
+def _write_measures(
+    session: Session, measures: Mapping[tuple[str, str], float], *, is_sum: bool
+) -> None:
+    """Set metrics or, with `is_sum`, add to them."""
+    # Sorted: rows are locked in the same order everywhere, to avoid deadlocks.
+    for (name, label), value in sorted(measures.items()):
+        row = upsert(session, MeasureRow).values(
+            name=name, label=label, value=value, told_at=now_seconds()
+        )
+        new = MeasureRow.value + row.excluded.value if is_sum else row.excluded.value
         session.execute(
             row.on_conflict_do_update(
                 index_elements=["name", "label"],
-                set_={
-                    "value": MeasureRow.value + row.excluded.value,
-                    "told_at": row.excluded.told_at,
-                },
+                set_={"value": new, "told_at": row.excluded.told_at},
             )
         )
-
-
-def _sorted(values: Mapping[tuple[str, str], float]) -> Iterator[tuple[str, str, float]]:
-    # Rows are locked in the same order everywhere, to avoid deadlocks.
-    for (name, label), value in sorted(values.items()):
-        yield name, label, value
-
-
-def _insert(session: Session, name: str, label: str, value: float) -> Any:
-    return upsert(session, MeasureRow).values(
-        name=name, label=label, value=value, told_at=now_seconds()
-    )
 
 
 def _live_process(row: ProcessRow, presence_timeout_seconds: float) -> LiveProcess:
