@@ -84,16 +84,15 @@ def claim_rest_of_bundle(
     )
     with database.begin() as session:
         ids = session.scalars(free).all()
-        taken = session.scalars(
+        session.execute(
             without_session_sync(update(SegmentRow))
-            .where(SegmentRow.id.in_(ids), SegmentRow.status == SegmentStatus.QUEUED)
+            .where(SegmentRow.id.in_(ids))
             .values(**claimed_values(worker, token=claim.token, lease_seconds=lease_seconds))
-            .returning(SegmentRow.id)
-        ).all()
+        )
         rows = session.execute(
             select(SegmentRow.id.label("segment_id"), ItemRow)
             .join(ItemRow, ItemRow.id == SegmentRow.item_id)
-            .where(SegmentRow.id.in_(taken))
+            .where(SegmentRow.id.in_(ids))
             .order_by(SegmentRow.id)
         ).all()
         items = [row.ItemRow.id for row in rows]
@@ -134,7 +133,7 @@ def renew_bundle(
         .values(lease_until=now_seconds() + lease_seconds, peak_memory_bytes=peak_memory_bytes)
     )
     with database.begin() as session:
-        _check_all(session, bundle, lock_segments(session, are_held_by(bundle)))
+        _lock_claims(session, bundle)
         session.execute(renewal)
         status = session.scalar(select(JobRow.status).where(JobRow.id == bundle[0].job_id))
     if status is not None and not status.active:
@@ -152,7 +151,7 @@ def finish_bundle(database: Database, results: Sequence[ImageOutcome]) -> bool:
     bundle = [claim for claim, _ in results]
     job_id = bundle[0].job_id
     with database.begin() as session:
-        _check_all(session, bundle, lock_segments(session, are_held_by(bundle)))
+        _lock_claims(session, bundle)
         _replace_rows(
             session,
             {
@@ -167,8 +166,13 @@ def finish_bundle(database: Database, results: Sequence[ImageOutcome]) -> bool:
         return start_finishing_if_done(session, job_id)
 
 
-def _check_all(session: Session, bundle: Bundle, found: Sequence[int]) -> None:
-    valid = set(found)
+def _lock_claims(session: Session, bundle: Bundle) -> None:
+    """Lock the claimed segments' rows.
+
+    Raises:
+        CancelledError, LeaseLostError: a claim is no longer valid.
+    """
+    valid = set(lock_segments(session, are_held_by(bundle)))
     for claim in bundle:
         if claim.segment_id not in valid:
             raise claim_lost_error(session, claim)
