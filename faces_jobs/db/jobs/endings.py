@@ -35,14 +35,16 @@ def finish_job(database: Database, claim: JobClaim, artifacts: Sequence[NewArtif
             )
         )
         insert_artifacts(session, claim.job_id, None, artifacts)
-        items = session.scalars(select(ItemRow.status).where(ItemRow.job_id == claim.job_id))
-        return end_job(session, claim.job_id, final_job_status(items.all()), error=None)
+        items = select(ItemRow.status).where(ItemRow.job_id == claim.job_id).distinct()
+        status = final_job_status(session.scalars(items))
+        end_job(session, claim.job_id, status, error=None)
+        return status
 
 
 def end_job(
     session: Session, job_id: str, status: JobStatus, *, error: ErrorDocument | None
-) -> JobStatus:
-    """Move a finishing job to its final status, which is returned; `error` is stored if given."""
+) -> None:
+    """Move a finishing job to its final status; `error` is stored if given."""
     values: dict[str, Any] = {
         "lease_token": None,
         "lease_until": None,
@@ -52,4 +54,3 @@ def end_job(
         values |= {"error_code": error.code, "error_message": error.message}
     session.execute(move_jobs(status, JobRow.id == job_id, **values))
     record_end(session, job_id)
-    return status

@@ -133,20 +133,16 @@ def end_segment(session: Session, *, segment_id: int, error: ErrorDocument | Non
     Returns whether the job is now to be finished.
     """
     now = now_seconds()
-    failed = error is not None
-    session.execute(
+    item_id, job_id = session.execute(
         move_segments(
-            SegmentStatus.FAILED if failed else SegmentStatus.SUCCEEDED,
+            SegmentStatus.FAILED if error else SegmentStatus.SUCCEEDED,
             SegmentRow.id == segment_id,
             lease_token=None,
             lease_until=None,
             last_error=error.message if error else None,
             error_code=error.code if error else None,
             ended_at=now,
-        )
-    )
-    item_id, job_id = session.execute(
-        select(SegmentRow.item_id, SegmentRow.job_id).where(SegmentRow.id == segment_id)
+        ).returning(SegmentRow.item_id, SegmentRow.job_id)
     ).one()
     # Locked before its segments are counted, as the job is in `start_finishing_if_done`.
     session.execute(select(ItemRow.id).where(ItemRow.id == item_id).with_for_update(key_share=True))

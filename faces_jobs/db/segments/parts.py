@@ -244,10 +244,8 @@ def finish_link(database: Database, claim: SegmentClaim, results: LinkResults) -
         )
         replace_models(session, claim.item_id, results.models)
         _replace_files(session, claim, results.files)
-        faces = session.scalar(
-            select(func.count()).select_from(FaceRow).where(FaceRow.item_id == claim.item_id)
-        )
-        record_facts(session, claim.item_id, results.facts, faces=faces or 0, tracks=tracks)
+        faces = sum(track.face_count for track in results.tracks)
+        record_facts(session, claim.item_id, results.facts, faces=faces, tracks=tracks)
         for draw in results.draws:
             add_segment(session, Stage.DRAW, job_id=claim.job_id, item_id=claim.item_id, part=draw)
         return end_segment(session, segment_id=claim.segment_id, error=None)
