@@ -73,7 +73,7 @@ def record_heartbeat(database: Database, process: Process, counts: Counts) -> No
             name=process.name, started_at=now_seconds(), **values
         )
         session.execute(row.on_conflict_do_update(index_elements=["name"], set_=values))
-        _write_measures(session, counts, is_sum=True)
+        add_counts(session, counts)
 
 
 def delete_process(database: Database, name: str) -> None:
@@ -126,6 +126,11 @@ def read_measures(session: Session) -> Sequence[tuple[str, str, float]]:
         )
     )
     return [(row.name, row.label, row.value) for row in rows]
+
+
+def add_counts(session: Session, counts: Counts) -> None:
+    """Add to metrics."""
+    _write_measures(session, counts, is_sum=True)
 
 
 def _write_measures(

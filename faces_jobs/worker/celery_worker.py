@@ -10,8 +10,9 @@ from celery import Celery, signals
 from celery.concurrency.solo import TaskPool
 from celery.exceptions import SecurityWarning
 
+from faces_jobs.db.jobs.downtime import exclude_downtime
 from faces_jobs.db.processes import GpuMemory
-from faces_jobs.errors import QueueError, SettingsError
+from faces_jobs.errors import DatabaseError, QueueError, SettingsError, StorageFullError
 from faces_jobs.presence import Presence
 from faces_jobs.queue.producer import QUEUE_NAME, make_app
 from faces_jobs.settings import Settings
@@ -44,6 +45,7 @@ def run_worker(settings: Settings) -> None:
         _presence(worker),
         background_warmup(worker.networks, work_started=worker.work_started),
     ):
+        _exclude_downtime(worker)
         app = make_app(settings)
         add_tasks(app, worker)
         connect_signals(worker)
@@ -56,6 +58,15 @@ def run_worker(settings: Settings) -> None:
             if consumer.exitcode and not worker.stop_requested.is_set():
                 raise QueueError("Reading messages failed; the last log lines say why.")
     _log.info("worker %s ended", worker.name)
+
+
+def _exclude_downtime(worker: Worker) -> None:
+    """Don't count the time without a worker in the rates of jobs, if the database answers."""
+    timeout = worker.settings.presence_timeout_seconds
+    try:
+        exclude_downtime(worker.database, presence_timeout_seconds=timeout)
+    except (DatabaseError, StorageFullError) as error:
+        _log.warning("the time without a worker counts in the rates of jobs: %s", error)
 
 
 def _presence(worker: Worker) -> Presence:

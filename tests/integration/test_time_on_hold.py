@@ -1,17 +1,21 @@
-"""The time that a job is on hold counts neither in its rate nor in its estimated time left."""
+"""The time on hold or without a worker counts neither in a job's rate nor in its time left."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, update
 
 from faces_jobs.db.claims.leases import renew_segment
 from faces_jobs.db.claims.release import release_segment
+from faces_jobs.db.jobs.downtime import exclude_downtime
 from faces_jobs.db.jobs.space import park_segment, resume_parked
+from faces_jobs.db.processes import Process, delete_process, record_heartbeat
 from faces_jobs.db.session import Database
-from faces_jobs.db.tables import ItemRow, JobRow, SegmentRow
+from faces_jobs.db.tables import ItemRow, JobRow, MeasureRow, ProcessRow, SegmentRow
 from faces_jobs.jobs.documents import Progress
 from faces_jobs.queue.producer import CeleryQueue
 from faces_jobs.results import cancel_job, get_job, list_items, pause_job, resume_job, retry_job
@@ -21,6 +25,8 @@ HOUR_SECONDS = 3600.0
 FRAMES, ALL_FRAMES = 36, 144
 # With the hour, the rate would be a hundredth of a frame per second; the test takes no minute.
 MIN_RATE = FRAMES / 60
+WORKER = Process("carol", "worker", "carols-machine", 7, "1.0")
+TIMEOUT_SECONDS = 60.0
 
 
 def begun_job(database: Database) -> StoredJob:
@@ -35,7 +41,14 @@ def begun_job(database: Database) -> StoredJob:
 def pass_an_hour(database: Database) -> None:
     """Let an hour pass, as seen from the times that are stored."""
     with database.begin() as session:
-        for column in (JobRow.started_at, JobRow.held_at, JobRow.ended_at, ItemRow.started_at):
+        for column in (
+            JobRow.started_at,
+            JobRow.held_at,
+            JobRow.ended_at,
+            ItemRow.started_at,
+            MeasureRow.told_at,
+            ProcessRow.started_at,
+        ):
             session.execute(update(column.class_).values({column.key: column - HOUR_SECONDS}))
 
 
@@ -118,3 +131,52 @@ def test_a_job_that_was_paused_before_it_began_is_not_credited_for_it(
     for progress in progress_of(database, job):
         assert progress.frames_per_second is not None
         assert progress.frames_per_second < MIN_RATE
+
+
+def test_a_job_whose_service_was_stopped_has_the_rate_of_its_work(database: Database) -> None:
+    job = begun_job(database)
+    workers = [WORKER, replace(WORKER, name="dave")]
+    for _ in range(2):
+        record_heartbeat(database, WORKER, {("frames", ""): FRAMES})
+        for worker in workers:
+            delete_process(database, worker.name)
+        pass_an_hour(database)
+        for worker in workers:  # both start now
+            record_heartbeat(database, worker, {})
+        for _ in workers:
+            exclude_downtime(database, presence_timeout_seconds=TIMEOUT_SECONDS)
+
+        for progress in progress_of(database, job):
+            assert progress.frames_per_second is not None
+            assert progress.frames_per_second > MIN_RATE
+            assert progress.eta_seconds is not None
+            assert progress.eta_seconds < ALL_FRAMES / MIN_RATE
+
+
+def test_the_time_that_another_worker_was_running_counts(database: Database) -> None:
+    job = begun_job(database)
+    record_heartbeat(database, WORKER, {})
+    time.sleep(0.01)
+    record_heartbeat(database, WORKER, {("frames", ""): FRAMES})
+    pass_an_hour(database)
+    exclude_downtime(database, presence_timeout_seconds=TIMEOUT_SECONDS)
+    for progress in progress_of(database, job):
+        assert progress.frames_per_second is not None
+        assert progress.frames_per_second < MIN_RATE
+
+
+def test_only_the_time_since_a_job_began_is_excluded(database: Database) -> None:
+    exclude_downtime(database, presence_timeout_seconds=TIMEOUT_SECONDS)  # nothing was done ever
+    record_heartbeat(database, WORKER, {("frames", ""): FRAMES})
+    delete_process(database, WORKER.name)
+    pass_an_hour(database)
+    job = begun_job(database)
+    exclude_downtime(database, presence_timeout_seconds=TIMEOUT_SECONDS)
+    with database.read() as session:
+        held, item_started, started = session.execute(
+            select(JobRow.held_seconds, ItemRow.started_at, JobRow.started_at)
+            .join(ItemRow, ItemRow.job_id == JobRow.id)
+            .where(JobRow.id == job.id)
+        ).one()
+    assert 0 <= held < HOUR_SECONDS
+    assert item_started - started < HOUR_SECONDS

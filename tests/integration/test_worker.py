@@ -15,8 +15,10 @@ from PIL import Image
 from skimage.data import astronaut
 from sqlalchemy import select
 
+from faces_jobs.db.jobs.downtime import FRAMES
+from faces_jobs.db.processes import set_measures
 from faces_jobs.db.session import Database, open_database
-from faces_jobs.db.tables import SegmentRow
+from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.errors import DatabaseError, QueueError, SettingsError
 from faces_jobs.jobs.query import TrackQuery
 from faces_jobs.jobs.spec import JobSpec
@@ -27,7 +29,7 @@ from faces_jobs.storage import open_storage
 from faces_jobs.worker.celery_worker import celery_worker, connect_signals, run_worker
 from faces_jobs.worker.maintenance.sweep import sweep
 from tests.clips import write_repeated
-from tests.factories import stored_job
+from tests.factories import new_claim, stored_job
 from tests.integration.harness import Harness
 from tests.integration.processes import (
     is_running,
@@ -134,15 +136,32 @@ def test_other_pools_are_refused(settings: Settings, pool: str) -> None:
         celery_worker(make_app(settings), "test", pool=pool)
 
 
-def test_a_worker_on_which_celery_gives_up_ends_with_an_error(
+@pytest.fixture
+def given_up_settings(
     settings: Settings, sqlite_database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Settings:
+    """Settings of a worker on which Celery gives up as soon as it has started."""
     gave_up = SimpleNamespace(start=lambda: None, exitcode=1)
     monkeypatch.setattr(
         "faces_jobs.worker.celery_worker.celery_worker", lambda _app, _name: gave_up
     )
+    return settings.model_copy(update={"database_url": sqlite_database_url})
+
+
+def test_a_worker_on_which_celery_gives_up_ends_with_an_error(given_up_settings: Settings) -> None:
     with pytest.raises(QueueError):
-        run_worker(settings.model_copy(update={"database_url": sqlite_database_url}))
+        run_worker(given_up_settings)
+
+
+def test_a_worker_that_starts_excludes_the_time_without_one(given_up_settings: Settings) -> None:
+    with open_database(given_up_settings.database) as database:
+        job = stored_job(database)
+        set_measures(database, {FRAMES: 1.0})
+        new_claim(database, job.segments[0])
+        with pytest.raises(QueueError):
+            run_worker(given_up_settings)
+        with database.read() as session:
+            assert session.scalars(select(JobRow.held_seconds)).one() > 0
 
 
 def test_a_worker_without_a_database_leaves_no_data_folder(settings: Settings) -> None:

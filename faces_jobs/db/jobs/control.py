@@ -5,7 +5,7 @@ Jobs are cancelled in `db.jobs.changes` and deleted in `db.jobs.deletion`.
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, update
+from sqlalchemy import case, func, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.release import UNTRIED_VALUES
@@ -83,7 +83,7 @@ def leave_hold(session: Session, job: JobRow) -> None:
         to = JobStatus.QUEUED
     else:
         to = JobStatus.RUNNING
-    seconds = _end_hold(session, job)
+    seconds = 0.0 if job.held_at is None else exclude_time_since(session, job, job.held_at)
     session.execute(
         move_jobs(
             to,
@@ -95,11 +95,16 @@ def leave_hold(session: Session, job: JobRow) -> None:
     )
 
 
-def _end_hold(session: Session, job: JobRow) -> float:
-    """Don't count the time on hold as time of the job's items. Returns its seconds."""
-    if job.held_at is None or job.started_at is None:
+def exclude_time_since(session: Session, job: JobRow, since: float) -> float:
+    """Don't count the time since then as time of the job's items. Returns its seconds.
+
+    The caller has locked the job's row, and adds them to its `held_seconds`.
+    """
+    if job.started_at is None:
         return 0.0
-    seconds = max(0.0, session.scalars(select(now_seconds())).one() - job.held_at)
+    now = session.scalars(select(now_seconds())).one()
+    seconds = max(0.0, now - max(since, job.started_at))
+    begun_at = ItemRow.started_at + seconds
     # Items that are locked are just being ended. To wait for them, with the job's lock held, would
     # be the wrong order.
     running = (
@@ -110,7 +115,7 @@ def _end_hold(session: Session, job: JobRow) -> float:
     session.execute(
         update(ItemRow)
         .where(ItemRow.id.in_(running.scalar_subquery()))
-        .values(started_at=ItemRow.started_at + seconds)
+        .values(started_at=case((begun_at > now, now), else_=begun_at))
     )
     return seconds
 

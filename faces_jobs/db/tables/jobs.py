@@ -59,7 +59,8 @@ class JobRow(LeaseColumns, Base):
     started_at: Mapped[float | None]
     ended_at: Mapped[float | None]
     held_at: Mapped[float | None]  # when it was paused, or began to wait for space
-    held_seconds: Mapped[float] = mapped_column(server_default="0")  # of earlier such times
+    # Of earlier such times, and of those in which no worker was running.
+    held_seconds: Mapped[float] = mapped_column(server_default="0")
     # Done before its start: a retry keeps the items that had succeeded.
     frames_kept: Mapped[int] = mapped_column(BigInteger, server_default="0")
     delete_at: Mapped[float | None]  # set when it ends; None: kept until it is deleted by hand
@@ -105,7 +106,7 @@ class ItemRow(Base):
     duration_ms: Mapped[float | None]
     face_count: Mapped[int] = mapped_column(BigInteger, default=0)
     track_count: Mapped[int] = mapped_column(BigInteger, default=0)
-    started_at: Mapped[float | None]  # moved on by the time that its job was on hold since
+    started_at: Mapped[float | None]  # moved on by the `held_seconds` of its job since
     ended_at: Mapped[float | None]
     # Since then its faces and tracks are hidden, and are being deleted; only of ended items.
     discarded_at: Mapped[float | None]
