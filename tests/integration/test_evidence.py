@@ -33,6 +33,7 @@ from tests.integration.harness import Harness
 from tests.integration.stored_states import expire
 
 MIB = 1024**2
+BROKEN = ErrorDocument(code="poison", message="Given up: ZeroDivisionError.")
 
 
 def try_claim(database: Database, segment_id: int) -> bool:
@@ -164,8 +165,9 @@ def test_a_recorded_death_releases_the_work_and_names_the_signal(
 def test_the_job_keeps_evidence_of_exports_that_killed_their_workers(
     database: Database, queue: CeleryQueue, settings: Settings
 ) -> None:
-    job = stored_job(database)
-    finish_segment(database, new_claim(database, job.segments[0]), results())
+    job, other = stored_job(database), stored_job(database)
+    fail_segment(database, new_claim(database, job.segments[0]), BROKEN)
+    finish_segment(database, new_claim(database, other.segments[0]), results())
     for _ in range(3):
         assert claim_job(database, job.id, worker="h-7-a", lease_seconds=60, max_attempts=3)
         held = [
@@ -178,6 +180,7 @@ def test_the_job_keeps_evidence_of_exports_that_killed_their_workers(
     sweep(database, queue, settings)
 
     document = get_job(database, job.id)
+    assert document.status == "failed", "that another job has results is of no help"
     assert document.error is not None
     assert document.evidence is not None
     assert document.evidence.exit_signal == "SIGSEGV"
@@ -185,8 +188,7 @@ def test_the_job_keeps_evidence_of_exports_that_killed_their_workers(
 
 def test_work_that_always_fails_keeps_its_last_reason(database: Database) -> None:
     job = stored_job(database)
-    error = ErrorDocument(code="poison", message="Given up: ZeroDivisionError.")
-    fail_segment(database, new_claim(database, job.segments[0]), error, gave_up=True)
+    fail_segment(database, new_claim(database, job.segments[0]), BROKEN, gave_up=True)
 
     (item,) = list_items(database, job.id).items
     assert item.evidence is not None

@@ -78,7 +78,10 @@ def exports(database: Database, storage: Storage, job: StoredJob) -> dict[str, b
 
 
 def test_exports_hold_every_face_and_track(worker: Worker, job: StoredJob) -> None:
+    other = stored_job(worker.database)
+    finish_segment(worker.database, new_claim(worker.database, other.segments[0]), results())
     finish_job(job.id, worker)
+    finish_job(other.id, worker)
 
     assert get_job(worker.database, job.id).status == "succeeded"
     found = exports(worker.database, worker.storage, job)

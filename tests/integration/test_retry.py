@@ -151,10 +151,12 @@ def test_exports_alone_can_be_retried(database: Database, queue: CeleryQueue) ->
     assert fail_poisoned_jobs(database, max_attempts=1, limit=1, is_dead=lambda *_: True) == 1
     given_up = get_job(database, job.id)
     assert given_up.can_retry
+    assert given_up.progress.frames_per_second is not None
     assert None not in (given_up.error, given_up.evidence, given_up.delete_at)
 
     retried = retry_job(database, queue, job.id)
     assert retried.status is JobStatus.FINISHING
+    assert retried.progress.frames_per_second is not None
     assert (retried.error, retried.evidence, retried.delete_at) == (None, None, None)
 
     assert cancel_job(database, job.id).can_retry

@@ -86,6 +86,8 @@ def test_nothing_is_claimed_when_nothing_waits(database: Database) -> None:
     job = stored_job(database)
     assert claim_job_id(database) == job.id
     assert claim_one(database) is None, "its only segment is claimed"
+    with database.read() as session:
+        assert session.scalar(next_segment_statement(3)) is None, "it is not even tried"
 
 
 def test_the_oldest_job_of_an_owner_comes_first(database: Database) -> None:
@@ -141,6 +143,22 @@ def test_owners_take_turns(database: Database) -> None:
 
     assert served.count("alice") == 5
     assert all(before != after for before, after in pairwise(served))
+
+
+def test_a_dead_worker_does_not_count_as_one_of_its_owner(database: Database) -> None:
+    film_in_segments(database, 2, owner="archive")
+    claim_one(database)
+    alices = film_in_segments(database, 2, owner="alice")
+    claim = claim_one(database)
+    assert claim is not None
+    assert claim.job_id == alices.id
+    with database.begin() as session:  # nobody takes it over
+        session.execute(
+            update(SegmentRow)
+            .where(SegmentRow.id == claim.segment_id)
+            .values(attempts=3, lease_until=now_seconds() - 1)
+        )
+    assert claim_job_id(database) == alices.id
 
 
 def test_owners_with_fewer_workers_come_first(database: Database) -> None:
