@@ -86,43 +86,37 @@ def replace_models(session: Session, item_id: int, models: Sequence[ModelVersion
 def read_faces(database: Database, job_id: str) -> Iterator[tuple[str, FaceRecord]]:
     """Yield every face of a job with its item's name, in the order of pages, read in chunks."""
     names = _item_names(database, job_id)
-    after = (-1, -1, -1)
-    while True:
-        place = (FaceRow.item_id, FaceRow.frame_index, FaceRow.face_index)
-        statement = (
-            select(FaceRow.__table__)
-            .where(FaceRow.job_id == job_id, tuple_(*place) > tuple_(*after))
-            .order_by(*place)
-            .limit(CHUNK_ROWS)
-        )
-        with database.read() as session:
-            rows = session.execute(statement).all()
-        for row in rows:
-            yield names[row.item_id], _face_record(row)
-        if len(rows) < CHUNK_ROWS:
-            return
-        after = (rows[-1].item_id, rows[-1].frame_index, rows[-1].face_index)
+    for row in _rows_in_order(database, job_id, FaceRow):
+        yield names[row.item_id], _face_record(row)
 
 
 def read_tracks(database: Database, job_id: str) -> Iterator[tuple[str, TrackRecord]]:
     """Yield every track of a job with its item's name, in the order of pages, read in chunks."""
     names = _item_names(database, job_id)
-    after = (-1, -1)
+    for row in _rows_in_order(database, job_id, TrackRow):
+        yield names[row.item_id], _track_record(row)
+
+
+def _rows_in_order(
+    database: Database, job_id: str, of: type[FaceRow] | type[TrackRow]
+) -> Iterator[Any]:
+    """Yield a job's rows in the order of their primary key, read in chunks."""
+    table: Any = of.__table__
+    key = tuple(table.primary_key.columns)
+    after = (-1,) * len(key)  # before all
     while True:
-        place = (TrackRow.item_id, TrackRow.track)
         statement = (
-            select(TrackRow.__table__)
-            .where(TrackRow.job_id == job_id, tuple_(*place) > tuple_(*after))
-            .order_by(*place)
+            select(table)
+            .where(table.c.job_id == job_id, tuple_(*key) > tuple_(*after))
+            .order_by(*key)
             .limit(CHUNK_ROWS)
         )
         with database.read() as session:
             rows = session.execute(statement).all()
-        for row in rows:
-            yield names[row.item_id], _track_record(row)
+        yield from rows
         if len(rows) < CHUNK_ROWS:
             return
-        after = (rows[-1].item_id, rows[-1].track)
+        after = tuple(getattr(rows[-1], column.name) for column in key)
 
 
 def _item_names(database: Database, job_id: str) -> dict[int, str]:
