@@ -206,13 +206,13 @@ def _store(job: _Job, database: Database, settings: Settings) -> list[int]:
             store_key(session, job.key, job.job_id)
             is_written = True
     except DatabaseError as error:
-        if is_written and not _is_stored(database, job.job_id):
+        if not is_written:
+            raise
+        if not _is_stored(database, job.job_id):
             raise UncertainCommitError(
                 "The connection to the database was lost while the job was stored: send it again, "
                 "with the same Idempotency-Key if it had one."
             ) from error
-        if not is_written:
-            raise
         _log.warning("job %s is stored, although its commit reported an error", job.job_id)
     return segments
 
