@@ -83,20 +83,10 @@ class Heartbeat:
             StopRequestedError: this worker was told to stop.
         """
         self._progressed_at = time.monotonic()
-        self.check()
-        if self._stop_requested.is_set():
-            raise StopRequestedError
-
-    def check(self) -> None:
-        """Raise if the last renewal found that the lease no longer holds.
-
-        Raises:
-            CancelledError: the job was cancelled.
-            LeaseLostError: another worker holds the lease, or the job was deleted.
-            PausedError: the job was paused.
-        """
         if self._lease_error is not None:
             raise self._lease_error
+        if self._stop_requested.is_set():
+            raise StopRequestedError
 
     def stop(self) -> None:
         """Stop renewing. What is left of the lease is the time to record the outcome."""
