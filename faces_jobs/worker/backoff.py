@@ -15,7 +15,7 @@ STORAGE_ATTEMPT = 4
 def backoff_seconds(settings: Settings, attempt: int) -> float:
     """The delay after this attempt (counted from 1): doubled each time, with jitter."""
     # The exponent is bounded so that the power stays finite; the maximum applies long before.
-    doubled = settings.retry_seconds * 2.0 ** min(max(attempt, 1) - 1, 64)
+    doubled = settings.retry_seconds * 2.0 ** min(attempt - 1, 64)
     delay = min(doubled, settings.retry_max_seconds)
     # Jitter: work that failed at the same moment must not be retried at the same moment.
     return delay * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 (no secret)
