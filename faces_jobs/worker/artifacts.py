@@ -63,10 +63,17 @@ class ItemArtifacts:
 
     def rows(self, stored: Mapping[str, StoredFile]) -> list[NewArtifact]:
         """The artifact rows of this item's files, among those that were published."""
-        return [
-            artifact_row(kind, name, MEDIA_TYPES[Path(name).suffix], stored[name], track=track)
-            for name, (kind, track) in self._kinds.items()
-        ]
+        return media_rows(self._kinds, stored)
+
+
+def media_rows(
+    kinds: Mapping[str, tuple[str, int | None]], stored: Mapping[str, StoredFile]
+) -> list[NewArtifact]:
+    """The rows of these pictures and videos, given the kind and the track of each by its name."""
+    return [
+        artifact_row(kind, name, MEDIA_TYPES[Path(name).suffix], stored[name], track=track)
+        for name, (kind, track) in kinds.items()
+    ]
 
 
 def artifact_row(

@@ -13,7 +13,7 @@ from faces_jobs.db.segments.parts import finish_bind
 from faces_jobs.pipeline.frames import open_frames
 from faces_jobs.sinks.annotated import VIDEO_SUFFIX
 from faces_jobs.sinks.joined import join_parts
-from faces_jobs.worker.artifacts import MEDIA_TYPES, artifact_row
+from faces_jobs.worker.artifacts import media_rows
 from faces_jobs.worker.attempt import SegmentAttempt, segment_attempt
 from faces_jobs.worker.names import artifact_stem
 from faces_jobs.worker.resources import Worker
@@ -33,20 +33,15 @@ def bind(claim: SegmentClaim, worker: Worker) -> bool:
     kinds: dict[str, tuple[str, int | None]] = {}
     with segment_attempt(claim, worker) as attempt:
         out = attempt.out
-        for track, path in stage_files(attempt, SHOT).items():
-            name = f"{stem}.track-{track}.jpg"
-            shutil.copyfile(path, out / name)
-            kinds[name] = ("thumbnail", track)
         if parts := stage_files(attempt, DRAWN):
             name = f"{stem}.annotated{VIDEO_SUFFIX}"
             _join(list(parts.values()), out / name, attempt)
             kinds[name] = ("annotated_video", None)
-        artifacts = [
-            artifact_row(
-                kinds[name][0], name, MEDIA_TYPES[Path(name).suffix], file, track=kinds[name][1]
-            )
-            for name, file in attempt.publish().items()
-        ]
+        for track, path in stage_files(attempt, SHOT).items():
+            name = f"{stem}.track-{track}.jpg"
+            shutil.copyfile(path, out / name)
+            kinds[name] = ("thumbnail", track)
+        artifacts = media_rows(kinds, attempt.publish())
         stage_folders = file_folders(worker.database, claim.item_id)
         job_done = attempt.record(lambda: finish_bind(worker.database, claim, artifacts))
     # After a crash the sweep removes them, since they have no rows.
