@@ -5,7 +5,7 @@ Jobs are cancelled in `db.jobs.changes` and deleted in `db.jobs.deletion`.
 
 from __future__ import annotations
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.claims.release import UNTRIED_VALUES
@@ -102,9 +102,8 @@ def exclude_time_since(session: Session, job: JobRow, since: float) -> float:
     """
     if job.started_at is None:
         return 0.0
-    now = session.scalars(select(now_seconds())).one()
-    seconds = max(0.0, now - max(since, job.started_at))
-    begun_at = ItemRow.started_at + seconds
+    since = max(since, job.started_at)
+    seconds = max(0.0, session.scalars(select(now_seconds())).one() - since)
     # Items that are locked are just being ended. To wait for them, with the job's lock held, would
     # be the wrong order.
     running = (
@@ -115,7 +114,7 @@ def exclude_time_since(session: Session, job: JobRow, since: float) -> float:
     session.execute(
         update(ItemRow)
         .where(ItemRow.id.in_(running.scalar_subquery()))
-        .values(started_at=case((begun_at > now, now), else_=begun_at))
+        .values(started_at=ItemRow.started_at + seconds)
     )
     return seconds
 
