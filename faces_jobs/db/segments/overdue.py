@@ -92,27 +92,22 @@ def waiting_jobs(
 
 def count_without_message(
     database: Database,
+    table: type[SegmentRow | JobRow],
+    ids: Collection[int | str],
     *,
-    segment_ids: Collection[int],
-    job_ids: Collection[str],
     ring_again_seconds: float,
 ) -> int:
     """Count those of these rows whose message was never sent, or seems lost.
 
     Not the others that are rung for: a pause of theirs is over, or their worker's lease is.
     """
+    if not ids:
+        return 0
+    found = select(func.count()).where(
+        table.id.in_(ids), _has_no_message(table, ring_again_seconds)
+    )
     with database.read() as session:
-        return sum(
-            session.scalar(
-                select(func.count()).where(key.in_(ids), _has_no_message(table, ring_again_seconds))
-            )
-            or 0
-            for table, key, ids in (
-                (SegmentRow, SegmentRow.id, segment_ids),
-                (JobRow, JobRow.id, job_ids),
-            )
-            if ids
-        )
+        return session.scalars(found).one()
 
 
 def mark_segments_rung(database: Database, segment_ids: Sequence[int]) -> None:

@@ -28,6 +28,7 @@ from faces_jobs.db.segments.overdue import (
 )
 from faces_jobs.db.segments.poison import fail_poisoned_jobs, fail_poisoned_segments
 from faces_jobs.db.session import Database, open_database
+from faces_jobs.db.tables import JobRow, SegmentRow
 from faces_jobs.errors import FacesJobsError, StorageFullError
 from faces_jobs.presence import Presence
 from faces_jobs.queue.messages import BrokerMessages
@@ -176,8 +177,8 @@ def sweep(
     jobs = {*to_finish, *waiting}
     without_message = count_without_message(
         database,
-        segment_ids=(),
-        job_ids=set(waiting).difference(to_finish),
+        JobRow,
+        set(waiting).difference(to_finish),
         ring_again_seconds=settings.ring_again_seconds,
     )
     for job_id in jobs:
@@ -199,10 +200,7 @@ def sweep(
                 database, ring_again_seconds=settings.ring_again_seconds, limit=wanted
             )
     without_message += count_without_message(
-        database,
-        segment_ids=segments,
-        job_ids=(),
-        ring_again_seconds=settings.ring_again_seconds,
+        database, SegmentRow, segments, ring_again_seconds=settings.ring_again_seconds
     )
     for segment_id in segments:
         queue.ring_segment(segment_id)
