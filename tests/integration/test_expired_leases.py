@@ -27,13 +27,14 @@ class Sweeps:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self.now = 0.0
+        self.queue = MemoryQueue()
         self._database, self._settings = database, settings
         self._leases = ExpiredLeases(PATIENCE_SECONDS, clock=lambda: self.now)
 
     def given_up_at(self, now: float) -> int:
         """Sweep at this time. Returns how much was given up."""
         self.now = now
-        report = sweep(self._database, MemoryQueue(), self._settings, expired_leases=self._leases)
+        report = sweep(self._database, self.queue, self._settings, expired_leases=self._leases)
         return report.given_up
 
 
@@ -71,6 +72,7 @@ def test_a_segment_s_worker_that_lives_keeps_its_last_attempt(
     claim = segment_in_last_attempt(database)
     pass_an_hour(database)
     assert sweeps.given_up_at(0) == 0
+    assert sweeps.queue.depth() == 0, "nobody may take it over"
 
     renew_segment(database, claim, lease_seconds=30, frames_done=1, frames_total=None)
 
