@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,7 @@ def even_cuts(
     best: list[int] = []
     best_finish = math.inf
     for count in range(min_count, max(min_count, max_count) + 1):
-        cuts = _nearest(candidates, [start + duration * n / count for n in range(1, count)])
+        cuts = _nearest(candidates, start=start, duration=duration, count=count)
         edges = [start, *candidates[cuts].tolist(), end]
         finish = _finish_time(np.diff(edges) + length * _OVERHEAD, workers)
         if finish < best_finish:
@@ -50,14 +49,20 @@ def even_cuts(
     return best
 
 
-def _nearest(candidates: NDArray[np.int64], times: Sequence[float]) -> list[int]:
-    """Return the indices of the candidates nearest to these times, without duplicates."""
-    if not len(candidates) or not times:
+def _nearest(candidates: NDArray[np.int64], *, start: int, duration: int, count: int) -> list[int]:
+    """Return the indices of the candidates nearest to the edges of equal parts.
+
+    Asks of each candidate whether it is the nearest to an edge, and so never lists the edges: where
+    timestamps jump by years, there are billions of them between a few candidates.
+    """
+    if not len(candidates) or count < 2:
         return []
-    after = np.searchsorted(candidates, times).clip(0, len(candidates) - 1)
-    before = (after - 1).clip(0)
-    is_before = np.abs(candidates[before] - times) <= np.abs(candidates[after] - times)
-    return [int(index) for index in np.unique(np.where(is_before, before, after))]
+    # From halfway between two candidates on, edges are nearer to the second. Each term is halved
+    # by itself, as their sum may be more than an int64 holds.
+    halfway = candidates[:-1] / 2 + candidates[1:] / 2
+    edges_before = np.floor((halfway - start) * count / duration).clip(0, count - 1)
+    edges = np.diff(edges_before, prepend=0, append=count - 1)
+    return [int(index) for index in np.flatnonzero(edges)]
 
 
 def _finish_time(costs: NDArray[np.float64], workers: int) -> float:

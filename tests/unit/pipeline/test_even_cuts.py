@@ -82,3 +82,9 @@ def test_times_may_start_anywhere() -> None:
 def test_without_candidates_there_is_no_cut() -> None:
     none = np.array([], np.int64)
     assert even_cuts(none, start=0, end=100, length=LENGTH, workers=2) == []
+
+
+def test_key_frames_millennia_apart_take_no_more_memory_than_others() -> None:
+    candidates = np.arange(1, 12) * 10**15
+    cuts = even_cuts(candidates, start=0, end=12 * 10**15, length=LENGTH, workers=2)
+    assert cuts == list(range(11))
