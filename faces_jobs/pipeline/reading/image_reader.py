@@ -193,7 +193,7 @@ def _open_image(
         if _is_camera_raw(image):
             raise camera_raw_error()
         check_frame_size(*image.size, max_pixels=max_pixels)
-        if "progressive" in image.info:
+        if name == "JPEG":
             check_scans(file)
     except MediaError:
         image.close()

@@ -1,4 +1,4 @@
-"""Progressive JPEGs whose scans would take hours to decode are refused."""
+"""JPEGs whose scans would take hours to decode are refused."""
 
 from __future__ import annotations
 
@@ -43,6 +43,16 @@ def test_a_file_with_more_scans_than_any_program_writes_is_refused(tmp_path: Pat
     path.write_bytes(with_scans(MAX_SCANS))
     assert is_read(path)
     path.write_bytes(with_scans(MAX_SCANS + 1))
+    with pytest.raises(MediaError, match="scans"):
+        is_read(path)
+
+
+def test_scans_of_a_jpeg_that_is_not_progressive_count_as_well(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.new("L", (64, 64)).save(file, "JPEG")
+    data = file.getvalue()
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data.removesuffix(END) + data[data.rindex(SCAN) : -2] * MAX_SCANS + END)
     with pytest.raises(MediaError, match="scans"):
         is_read(path)
 
