@@ -33,6 +33,9 @@ from faces_jobs.pipeline.reading.declared_size import read_declared_size
 from faces_jobs.pipeline.reading.h264 import is_reset, length_bytes
 from faces_jobs.pipeline.reading.packets import is_hidden, may_be_fields
 
+# About; fourteen hours at ten seconds each. A worker stores and rings for all parts of a video at
+# once, which keeps everybody else waiting meanwhile.
+MAX_PARTS = 5000
 _PACKETS_PER_REPORT = 1000
 
 
@@ -95,6 +98,8 @@ def plan_parts(
     on_progress: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Plan parts of about `seconds`, or shorter ones that can be shared more evenly by workers.
+
+    Parts are longer if there would be more than `MAX_PARTS`, as in a film of days.
 
     Args:
         path: the file, which `VideoReader` can open.
@@ -176,11 +181,12 @@ def _plan(
     if (np.diff(shown) == 0).any():
         return _uncut("two of its frames have the same time")
     candidates = _candidates(packets, times, first_pts)
+    end = int(shown[-1])
     cuts = even_cuts(
         np.array([packets.keys[index].key.pts for index in candidates], np.int64),
         start=first_pts,
-        end=int(shown[-1]),
-        length=length,
+        end=end,
+        length=max(length, (end - first_pts) / MAX_PARTS),
         workers=workers,
     )
     chosen = [candidates[cut] for cut in cuts]

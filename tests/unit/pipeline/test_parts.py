@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from faces_jobs.errors import TruncatedError
+from faces_jobs.pipeline.cutting import cuts
 from faces_jobs.pipeline.cutting.cuts import plan_parts
 from faces_jobs.pipeline.cutting.part_reader import PartReader
 from faces_jobs.pipeline.cutting.plan import NotCuttableError, Part, Plan
@@ -237,6 +238,15 @@ def test_a_plan_for_another_file_is_detected(tmp_path: Path) -> None:
     with pytest.raises(NotCuttableError):
         read(path, demuxer, replace(part, key=replace(part.key, size=1)))
     assert Part.from_json(part.to_json()) == part
+
+
+def test_a_video_of_days_has_longer_parts_not_any_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, demuxer = write_clip(tmp_path, "ts", 40, 1)
+    assert len(plan(path, demuxer, 0.1).parts) > 10
+    monkeypatch.setattr(cuts, "MAX_PARTS", 5)
+    assert len(plan(path, demuxer, 0.1).parts) == 5
 
 
 def test_a_short_video_is_not_cut(tmp_path: Path) -> None:
