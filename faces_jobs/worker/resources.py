@@ -81,7 +81,7 @@ def open_worker(settings: Settings) -> Iterator[Worker]:
     Raises:
         DatabaseError: the database is missing, has an old schema or does not answer.
         DeviceError: the device that the settings select is not available.
-        ModelError: the models folder is not valid.
+        SettingsError: the models folder is not valid.
     """
     with (
         open_database(settings.database) as database,

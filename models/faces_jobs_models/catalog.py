@@ -14,7 +14,7 @@ from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Self
 
-from faces_jobs.errors import ModelError
+from faces_jobs.errors import ModelError, SettingsError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs.jobs.spec import DEFAULT_DETECTION_SIZE
 from faces_jobs.pipeline.protocols import Classifier, Cropper, Detector
@@ -301,7 +301,7 @@ def open_catalog(
 
     Raises:
         DeviceError: the device is not available.
-        ModelError: the models folder is missing or holds no model.
+        SettingsError: the models folder is missing or holds no model.
     """
     return Catalog(
         device=choose_device(device),
@@ -323,7 +323,7 @@ def open_catalog_from_settings(
     """Open the catalog that the settings describe; arguments take precedence over them.
 
     Raises:
-        DeviceError, ModelError: as `open_catalog`.
+        DeviceError, SettingsError: as `open_catalog`.
     """
     return open_catalog(
         device=device or settings.device,
@@ -344,7 +344,7 @@ def _check_models_folder(folder: Path) -> None:
         problem = f"contains no model: none of {wanted} was found"
     else:
         return
-    raise ModelError(
+    raise SettingsError(
         f"The models folder {folder} {problem}. Correct --models-path or FACES_JOBS_MODELS_FOLDER; "
         "without them the shipped models are used."
     )

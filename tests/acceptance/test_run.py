@@ -150,7 +150,7 @@ def test_without_annotated_copies_only_tables_are_written(inputs: Path, tmp_path
         (("/nowhere",), {}, exits.USAGE, "does not exist"),
         (("/dev/null",), {}, exits.FAILED, "neither a file nor a folder"),
         (("/", "--inputs-path", "/"), {}, exits.USAGE, "one of them"),
-        (("--models-path", "/nowhere"), {}, exits.FAILED, "models folder"),
+        (("--models-path", "/nowhere"), {}, exits.USAGE, "models folder"),
         (("--video-name", "../x"), {}, exits.USAGE, "--outputs-path"),
     ],
 )

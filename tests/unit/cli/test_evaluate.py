@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 import faces_jobs_models
 from faces_jobs.cli import cli, exits
-from faces_jobs.errors import DataLayoutError, ModelError
+from faces_jobs.errors import DataLayoutError, SettingsError
 from faces_jobs.jobs.labels import MODELS
 from tests.unit.models.packs import write, write_packs
 
@@ -249,5 +249,5 @@ def test_a_pack_without_rows_is_told(tmp_path: Path) -> None:
 
 def test_weights_that_are_not_there_are_told(data: Path, tmp_path: Path) -> None:
     result = evaluated("gender", "--data", data, "--models-path", tmp_path)
-    assert isinstance(result.exception, ModelError)
+    assert isinstance(result.exception, SettingsError)
     assert "gender/weights.toml" in str(result.exception)

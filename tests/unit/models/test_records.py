@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 import faces_jobs_models
-from faces_jobs.errors import ModelError
+from faces_jobs.errors import ModelError, SettingsError
 from faces_jobs.jobs.labels import MODELS
 from faces_jobs_models.catalog import CATALOG, Catalog, open_catalog
 from faces_jobs_models.descriptions import describe
@@ -189,9 +189,9 @@ def test_every_shipped_head_tells_its_folds(folder: str) -> None:
 
 
 def test_a_models_folder_without_models_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"gender/weights\.toml"):
+    with pytest.raises(SettingsError, match=r"gender/weights\.toml"):
         open_catalog(device="cpu", models_folder=tmp_path)
-    with pytest.raises(ModelError, match="does not exist"):
+    with pytest.raises(SettingsError, match="does not exist"):
         open_catalog(device="cpu", models_folder=tmp_path / "absent")
 
 
