@@ -14,7 +14,6 @@ from rich.table import Table
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.documents import AttributeDocument, ItemDocument, JobDocument, TrackDocument
 from faces_jobs.jobs.labels import HEADS, UNSURE
-from faces_jobs.jobs.status import ItemStatus
 
 if TYPE_CHECKING:
     from faces_jobs_models.run_sizes import RunTimes
@@ -56,10 +55,7 @@ def table_of_items(items: Iterable[ItemDocument], *, width: int) -> Table:
 
 def _frames(item: ItemDocument) -> str:
     done = item.progress.frames_done
-    # An ended item's total is what was done of it, which would make these look complete.
-    if item.status in (ItemStatus.FAILED, ItemStatus.CANCELLED):
-        return str(done)
-    return f"{done}/{item.progress.frames_total or '?'}"
+    return str(done) if item.status.cut_short else f"{done}/{item.progress.frames_total or '?'}"
 
 
 def _problems(item: ItemDocument) -> Iterator[str]:

@@ -41,6 +41,11 @@ class JobStatus(StrEnum):
         return self in _ENDED
 
     @property
+    def cut_short(self) -> bool:
+        """Whether it ended with a part undone: "8 of 8 frames" would then look complete."""
+        return self in _CUT_SHORT
+
+    @property
     def held(self) -> bool:
         """Whether nothing is done until the job is resumed, by its user or by itself."""
         return self in (JobStatus.PAUSED, JobStatus.WAITING_FOR_SPACE)
@@ -65,6 +70,11 @@ class ItemStatus(StrEnum):
         """Whether the state is final, unless the user asks for a retry."""
         return self in _ENDED
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether it ended with a part undone: "8 of 8 frames" would then look complete."""
+        return self in _CUT_SHORT
+
 
 class SegmentStatus(StrEnum):
     """The state of a segment, the unit of work that a worker claims."""
@@ -83,6 +93,7 @@ class SegmentStatus(StrEnum):
 
 # States of the same name mean the same for jobs, items and segments, and compare equal as strings.
 _ENDED = frozenset({"succeeded", "succeeded_with_errors", "failed", "cancelled"})
+_CUT_SHORT = frozenset({"failed", "cancelled"})
 OPEN_JOBS = tuple(state for state in JobStatus if not state.ended)
 OPEN_ITEMS = tuple(state for state in ItemStatus if not state.ended)
 OPEN_SEGMENTS = tuple(state for state in SegmentStatus if not state.ended)
