@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from urllib.parse import quote
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, redirect, request
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import RequestRedirect
+from werkzeug.wrappers import Response as AnyResponse
 
 from faces_jobs.db.session import Database
 from faces_jobs.errors import NotFoundError, OptionsError
@@ -96,11 +98,20 @@ def create_app(*, settings: Settings, database: Database, storage: Storage, queu
     return app
 
 
-def _check_path() -> None:
-    # Werkzeug would redirect to the path without its double slash, with a page in HTML. The path
-    # lacks a part, such as an empty id, and what is left may be that of another operation.
-    if isinstance(request.routing_exception, RequestRedirect) and wants_problem():
-        raise NotFound
+def _check_path() -> AnyResponse | None:
+    if wants_problem():
+        # Werkzeug would redirect to the path without its double slash, with a page in HTML. The
+        # path lacks a part, such as an empty id, and what is left may be that of another operation.
+        if isinstance(request.routing_exception, RequestRedirect):
+            raise NotFound
+    elif isinstance(request.routing_exception, NotFound) and request.path.endswith("/"):
+        # Typed by a person. Slashes in front would make the next part the name of a host.
+        path = f"/{request.path.strip('/')}"
+        adapter = current_app.create_url_adapter(request)
+        if adapter is not None and adapter.test(path, "GET"):
+            query = request.query_string.decode("latin-1")
+            return redirect(f"{quote(path)}?{query}" if query else quote(path), 308)
+    return None
 
 
 def _check_job_id() -> None:

@@ -240,5 +240,5 @@ def retry_after_header(status: int) -> dict[str, str]:
 
 def wants_problem() -> bool:
     """Return whether errors of the current request are problem+json rather than HTML pages."""
-    path = request.path
-    return path in MACHINE_PATHS or (path.startswith("/api/") and path not in HUMAN_PATHS)
+    path = request.path.rstrip("/")
+    return path in MACHINE_PATHS or (request.path.startswith("/api/") and path not in HUMAN_PATHS)

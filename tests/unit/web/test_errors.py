@@ -69,6 +69,23 @@ def test_a_path_of_the_api_with_two_slashes_is_a_problem(client: WebClient) -> N
     assert page.headers["Location"].endswith("/jobs/x")
 
 
+def test_a_page_with_a_slash_at_its_end_is_found(client: WebClient, done: str) -> None:
+    for path, query, found in (
+        ("/jobs/", "", "/jobs"),
+        ("/jobs/", "label=a%20b", "/jobs?label=a%20b"),
+        (f"/jobs/{done}/items/1//", "", f"/jobs/{done}/items/1"),
+        ("//login/", "", "/login"),
+        ("/api/docs/", "", "/api/docs"),
+        ("/jobs/a\nb?c/", "", "/jobs/a%0Ab%3Fc"),
+    ):
+        page = client.get(query_string=query, environ_overrides={"PATH_INFO": path})
+        assert page.headers["Location"] == found, path
+    for path in ("/nothing/", "//evil.example/", "/healthz/", f"/jobs/{done}/cancel/"):
+        page = client.get(environ_overrides={"PATH_INFO": path})
+        assert page.status_code == 404, path
+    assert_problem(client.get("/api/v1/jobs/"), 404, "not-found")
+
+
 def test_every_operation_rejects_unknown_parameters(app: Flask, client: WebClient) -> None:
     """Else an option in a submission's query string would be ignored silently."""
     for rule, method, _ in described_rules(app):
