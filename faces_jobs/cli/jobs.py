@@ -115,6 +115,9 @@ def status(settings: Settings, *, job_id: str | None, as_json: bool) -> None:
             page = client.jobs(limit=NEWEST_JOBS)
             if as_json:
                 print_document(page)
+            elif not page.jobs:
+                hint = "submit files with `faces-jobs submit FILES`."
+                click.echo(f"There are no jobs at {client.server} yet: {hint}", err=True)
             else:
                 console = tables.console()
                 console.print(tables.table_of_jobs(page.jobs, width=console.width))
