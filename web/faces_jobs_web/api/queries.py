@@ -9,7 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    create_model,
+    field_validator,
+)
 from werkzeug.datastructures import MultiDict
 
 from faces_jobs.errors import OptionsError
@@ -43,6 +52,15 @@ class Filters(BaseModel):
     """Base of the query parameter models."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _plain_number(cls, text: object, parse: ValidatorFunctionWrapHandler) -> object:
+        value = parse(text)
+        # Pydantic reads numbers as Python does.
+        if isinstance(value, int | float) and "_" in str(text):
+            raise ValueError("must be a number without underscores")
+        return value
 
 
 class WaitFilters(Filters):
