@@ -53,7 +53,7 @@ class Supervisor:
         self,
         workers: int,
         environment: Mapping[str, str],
-        record_death: RecordDeath = lambda _pid, _code: False,
+        record_death: RecordDeath,
     ) -> None:
         names = {"web": "web", **{f"worker {n + 1}": "worker" for n in range(workers)}}
         self._commands = names | {"sweep": "sweep"}
@@ -82,10 +82,10 @@ class Supervisor:
         before it is restarted.
         """
         supervisor = cls(workers, environment, record_death)
-        handlers = {signal.SIGTERM: supervisor._on_terminate}
+        handled = [signal.SIGTERM]
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background jobs
-            handlers[signal.SIGINT] = supervisor._on_interrupt
-        previous = {number: signal.signal(number, handlers[number]) for number in handlers}
+            handled.append(signal.SIGINT)
+        previous = {number: signal.signal(number, supervisor._on_signal) for number in handled}
         try:
             for name in supervisor._commands:
                 supervisor._start(name)
@@ -107,7 +107,7 @@ class Supervisor:
         """
         try:
             announce()
-            while not self._stopping:
+            while True:
                 self.restart_dead()
                 time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
@@ -121,7 +121,7 @@ class Supervisor:
         """
         for name, process in self._processes.items():
             code = process.poll()
-            if code is None or self._stopping:
+            if code is None:
                 continue
             # A file that kills its workers is given up by itself; the others need a worker.
             work_killed_it = self._commands[name] == "worker" and self._record_death(
@@ -158,12 +158,8 @@ class Supervisor:
         if self._interrupted:
             raise KeyboardInterrupt
 
-    def _on_terminate(self, _signal: int, _frame: FrameType | None) -> None:
-        self._stopping = True
-        self._signals += 1
-
-    def _on_interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        """Raise `KeyboardInterrupt` at the first Ctrl-C. Later ones only count, as TERM does.
+    def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
+        """Raise `KeyboardInterrupt` at the first TERM or Ctrl-C. Later ones only count.
 
         An exception in the wrong place would leave processes running that nobody knows: one that
         is just being started, or all those that are not stopped yet.
