@@ -9,8 +9,11 @@ from pathlib import Path
 
 import click
 
+from faces_jobs.settings.storage import DATABASE_NAME, WEB_KEY_NAME
+
 # What is counted, in words for any number.
 BROKEN_LINK = "broken link(s)"
+DATA_FOLDER = "data folder(s) of a service"
 LINKED_FOLDER = "link(s) to folders"
 SPECIAL_FILE = "pipe(s), socket(s) or device(s)"
 
@@ -21,7 +24,8 @@ def files_in_folder(folder: Path) -> Iterator[tuple[str, Path]]:
     Hidden files and files in hidden folders are left out: they belong to file managers, version
     control and the like. A subfolder that can't be listed is yielded like a file, so that it is
     not passed over in silence: opening it fails with the reason. Links to files are followed. What
-    else is no file is counted on standard error.
+    else is no file is counted on standard error, as are the data folders of services: they hold
+    the files of others, and keys.
 
     Raises:
         OSError: the folder itself can't be listed.
@@ -42,6 +46,10 @@ def _walk(folder: Path, skipped: Counter[str]) -> Iterator[Path]:
     for parent, folders, files in os.walk(
         folder, onerror=lambda error: unlisted.append(Path(error.filename))
     ):
+        if {DATABASE_NAME, WEB_KEY_NAME} & set(files):
+            skipped[DATA_FOLDER] += 1
+            folders.clear()
+            continue
         folders[:] = [name for name in folders if not name.startswith(".")]
         # A loop of links would never end.
         linked = sum(Path(parent, name).is_symlink() for name in folders)

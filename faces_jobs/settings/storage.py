@@ -9,7 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
+# Files of the data folder.
 DATABASE_NAME = "faces_jobs.db"
+WEB_KEY_NAME = "web_secret_key"
 
 
 class StorageSettings(BaseModel):

@@ -17,7 +17,8 @@ from pathlib import Path
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from pydantic import SecretStr
 
-KEY_FILE = "web_secret_key"
+from faces_jobs.settings.storage import WEB_KEY_NAME
+
 KEY_BYTES = 32
 LOGIN_SECONDS = 14 * 24 * 3600
 
@@ -85,7 +86,7 @@ def new_form_seed() -> str:
 
 def open_access(token: SecretStr | None, data_folder: Path) -> Access:
     """Return the access checks with the data folder's key, which the first start creates."""
-    return Access(token=token, key=_load_or_create_key(data_folder / KEY_FILE))
+    return Access(token=token, key=_load_or_create_key(data_folder / WEB_KEY_NAME))
 
 
 def _load_or_create_key(path: Path) -> bytes:

@@ -46,6 +46,19 @@ def test_what_is_no_file_is_counted_once(
     )
 
 
+@pytest.mark.parametrize("name", ["web_secret_key", "faces_jobs.db"])
+def test_the_data_folder_of_a_service_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    for file in ("a.jpg", f"var/{name}", "var/files/jobs/1/uploads/0", "var/z.jpg"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    assert names_in(tmp_path) == ["a.jpg"]
+    assert names_in(tmp_path / "var") == []
+    said = "skipped in {}: 1 data folder(s) of a service\n"
+    assert capsys.readouterr().err == said.format(tmp_path) + said.format(tmp_path / "var")
+
+
 LIST = """
 import sys
 from pathlib import Path
