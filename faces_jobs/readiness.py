@@ -18,7 +18,7 @@ from faces_jobs.storage import Storage
 TIMEOUT_SECONDS = 4.0
 PROBLEM_MESSAGES: Mapping[str, str] = MappingProxyType(
     {
-        "database": "The database does not answer, or has another schema than this version.",
+        "database": "The database does not answer, is read-only, or has another schema.",
         "broker": "The broker does not answer.",
         "storage": "The data folder or bucket can't be written to, or has too little space left.",
         "worker": "No worker has reported recently.",
@@ -58,6 +58,7 @@ class Readiness:
 
         def check_database() -> None:
             database.check_schema()
+            database.check_writable()
             alive = live_processes(database, within_seconds=settings.presence_timeout_seconds)
             kinds = [process.kind for process in alive]
             self._alive = {kind: kinds.count(kind) for kind in sorted({*kinds, "worker", "sweep"})}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
@@ -100,6 +101,21 @@ class Database:
             DatabaseError: the database does not answer, or has another schema.
         """
         _check_schema(self.engine)
+
+    def check_writable(self) -> None:
+        """Check that the database may be written to, without waiting for those who write now.
+
+        Raises:
+            DatabaseError: the database does not answer, or is read-only.
+        """
+        path = sqlite_path(self.engine.url)
+        if path is not None:
+            if not os.access(path, os.W_OK):
+                raise DatabaseError(f"This user may not write to the database {path}.")
+            return
+        with _translated_errors(), self.engine.connect() as connection:
+            if connection.scalar(text("SHOW transaction_read_only")) == "on":
+                raise DatabaseError("The database is read-only: it is a standby, or was made so.")
 
     def close(self) -> None:
         """Close all connections."""

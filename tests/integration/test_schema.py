@@ -144,7 +144,9 @@ def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
 
 def test_a_read_only_server_is_reported(postgres_database_url: str) -> None:
     url = f"{postgres_database_url}&options=-c default_transaction_read_only=on"
-    with open_database(url) as database, pytest.raises(DatabaseError, match="is read-only"):
+    with open_database(url) as database, pytest.raises(DatabaseError, match="is read-only: it"):
+        database.check_writable()
+    with open_database(url) as database, pytest.raises(DatabaseError, match="is read-only or"):
         stored_job(database)
 
 

@@ -68,9 +68,9 @@ def show() -> Response:
 def ready() -> Response:
     """Check that the whole service can process jobs.
 
-    The database responds and has this version's schema, the broker responds, the storage is
-    writable and has free space, and a worker and a sweep have recently reported that they are
-    running. Otherwise `fields` of the problem names what is missing.
+    The database responds, is writable and has this version's schema, the broker responds, the
+    storage is writable and has free space, and a worker and a sweep have recently reported that
+    they are running. Otherwise `fields` of the problem names what is missing.
 
     Raises:
         NotReadyError: a part of the service is missing.
