@@ -12,8 +12,11 @@ from faces_jobs.client.api import Client
 from faces_jobs.db.session import open_database
 from faces_jobs.db.tables import JobRow
 from faces_jobs.jobs.status import JobStatus
+from faces_jobs.settings import Settings
+from faces_jobs.storage import open_storage
 from tests.acceptance.browser import PHONE, WatchedPage, watched_page
 from tests.acceptance.web import RunningWeb, running_web
+from tests.unit.web import worked
 from tests.unit.web.media_files import png
 
 TOKEN = "a-long-enough-access-token"
@@ -127,3 +130,24 @@ def test_a_user_who_was_signed_out_keeps_the_chosen_files(
         page.get_by_role("button", name="Analyse").click()
         page.wait_for_url(f"{web.url}/jobs/*")
     context.close()
+
+
+def test_the_focus_on_a_picture_is_visible(
+    browser: Browser, idle_web: RunningWeb, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png())
+    with Client(idle_web.url) as client:
+        job_id = client.submit_files([("a.png", path)], {}).id
+    settings = Settings(data_folder=idle_web.data)
+    with open_database(settings.database) as database:
+        worked.finish(database, open_storage(settings), job_id)
+    with watched_page(browser) as watched:
+        page = watched.page
+        page.goto(f"{idle_web.url}/jobs/{job_id}")
+        figure = page.locator(".gallery figure")
+        expect(figure).to_have_css("outline-style", "none")
+        figure.get_by_role("img").locator("..").focus()
+        expect(figure).to_have_css("outline-style", "solid")
+        figure.get_by_role("link", name="Download").focus()
+        expect(figure).to_have_css("outline-style", "none")

@@ -208,7 +208,7 @@ function start() {
   send.disabled = true;
   upload.hidden = false;
   bar.value = 0;
-  text.textContent = "Starting the upload";
+  text.textContent = announcement.textContent = "Starting the upload";
   request.send(body());
 }
 
