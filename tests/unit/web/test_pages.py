@@ -135,6 +135,7 @@ def test_a_running_job_shows_its_progress_and_a_cancel_button(
     page = client.get(f"/jobs/{job_id}").text
     assert "<progress" in page
     assert "Cancel job" in page
+    assert f'<noscript><a class="button" href="/jobs/{job_id}">Reload' in page
     live = client.get(f"/jobs/{job_id}/live", headers=headers)
     assert live.status_code == 200
     assert 'data-ended="no"' in live.text
@@ -144,6 +145,7 @@ def test_a_running_job_shows_its_progress_and_a_cancel_button(
 def test_a_finished_job_shows_its_results(client: WebClient, done: str) -> None:
     page = client.get(f"/jobs/{done}").text
     assert "Cancel job" not in page
+    assert "<noscript>" not in page
     assert re.search(r"<video controls[^>]+src=\"/api/v1/jobs/[^\"]+inline=true\"", page)
     assert "Track 1" in page
     assert "Track 2" in page
