@@ -25,7 +25,7 @@ from faces_jobs.db.tables.blocks import (
 )
 from faces_jobs.jobs.labels import LABELS_WITH_UNSURE
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
-from faces_jobs.results.pages import decode_face_cursor
+from faces_jobs.results.pages import FaceKey, decode_face_cursor
 from faces_jobs.results.planner_hints import FACE_KEY, has_other_filters
 
 # Blocks that are read in one step, growing from step to step. Where matches are frequent, the
@@ -39,10 +39,7 @@ _BLOCK = FACE_BLOCKS.c
 _START = tuple(_BLOCK[name] for name in FIRST_FACE_COLUMNS)
 _END = tuple(_BLOCK[name] for name in LAST_FACE_COLUMNS)
 
-Key = tuple[int, int, int]
-"""A face's item, frame and number within the frame."""
-
-Span = tuple[Key | None, Key | None]
+Span = tuple[FaceKey | None, FaceKey | None]
 """Keys after the first and up to and including the second; None: unbounded."""
 
 
@@ -57,8 +54,8 @@ def faces_in_blocks(
 ) -> list[FaceRow]:
     """Return a page of faces that meet all conditions, and one more if there is one."""
     wanted = query.limit + 1
-    found: dict[Key, FaceRow] = {}
-    after = _position(query)
+    found: dict[FaceKey, FaceRow] = {}
+    after = decode_face_cursor(query.cursor)
     max_blocks, steps = 0, iter(BLOCKS_PER_QUERY)
     while len(found) < wanted:
         max_blocks = next(steps, max_blocks)
@@ -81,20 +78,14 @@ def faces_in_blocks(
     return list(found.values())
 
 
-def _next_start(blocks: Sequence[Row[Any]], max_blocks: int) -> Key | None:
+def _next_start(blocks: Sequence[Row[Any]], max_blocks: int) -> FaceKey | None:
     """Where the first block beyond `max_blocks` starts; None: there is none."""
     if len(blocks) <= max_blocks:
         return None
     return _start_of(blocks[max_blocks])
 
 
-def _position(query: FaceQuery) -> Key | None:
-    """The key after which the page begins; None: the first page."""
-    cursor = decode_face_cursor(query.cursor)
-    return None if cursor is None else (int(cursor[0]), int(cursor[2]), int(cursor[3]))
-
-
-def _candidates(query: FaceQuery, after: Key | None) -> Select[Any]:
+def _candidates(query: FaceQuery, after: FaceKey | None) -> Select[Any]:
     """Select the blocks after a key that may contain matching faces, in order."""
     statement = select(_BLOCK.id, *_START, *_END).where(*_block_conditions(query)).order_by(*_START)
     return statement if after is None else statement.where(tuple_(*_END) > tuple_(*after))
@@ -168,9 +159,9 @@ def _faces_of(
     return rows
 
 
-def _ranges(blocks: Sequence[Row[Any]]) -> list[tuple[Key, Key]]:
+def _ranges(blocks: Sequence[Row[Any]]) -> list[tuple[FaceKey, FaceKey]]:
     """The first and last keys of these blocks, merged where blocks overlap or nearly touch."""
-    ranges: list[tuple[Key, Key]] = []
+    ranges: list[tuple[FaceKey, FaceKey]] = []
     for block in blocks:
         start, end = _start_of(block), (block.last_item, block.last_frame, block.last_face)
         if ranges and _is_near(ranges[-1][1], start):
@@ -180,7 +171,7 @@ def _ranges(blocks: Sequence[Row[Any]]) -> list[tuple[Key, Key]]:
     return ranges
 
 
-def _is_near(end: Key, start: Key) -> bool:
+def _is_near(end: FaceKey, start: FaceKey) -> bool:
     """Whether reading the faces in between takes no longer than a further query."""
     if start[0] == end[0]:
         return start[1] - end[1] <= MAX_GAP_FRAMES
@@ -204,14 +195,14 @@ def _within(span: Span) -> Iterator[ColumnElement[bool]]:
         yield tuple_(*FACE_KEY) <= tuple_(*end)
 
 
-def _key_of(row: FaceRow) -> Key:
+def _key_of(row: FaceRow) -> FaceKey:
     return row.item_id, row.frame_index, row.face_index
 
 
-def _start_of(block: Row[Any]) -> Key:
+def _start_of(block: Row[Any]) -> FaceKey:
     return block.first_item, block.first_frame, block.first_face
 
 
-def _before(key: Key) -> Key:
+def _before(key: FaceKey) -> FaceKey:
     """The greatest key below this one: a span after it includes this key."""
     return key[0], key[1], key[2] - 1

@@ -96,7 +96,7 @@ def faces_statement(query: FaceQuery) -> Select[FaceRow]:
     after = decode_face_cursor(query.cursor)
     conditions = face_conditions(query)
     if after is not None:
-        conditions.append(tuple_(*FACE_KEY) > tuple_(after[0], after[2], after[3]))
+        conditions.append(tuple_(*FACE_KEY) > tuple_(*after))
     return select(FaceRow).where(*conditions).order_by(*FACE_KEY)
 
 

@@ -21,6 +21,9 @@ from faces_jobs.jobs.query import MAX_PAGE_SIZE
 
 KeyPart = int | float | str
 Kind = type[KeyPart] | range
+FaceKey = tuple[int, int, int]
+"""A face's item, frame and number within the frame."""
+
 # As wide as the database's columns: ids and frame numbers; counts within a job or item.
 MAX_INTEGER = 2**63 - 1
 MAX_COUNT = 2**31 - 1
@@ -65,13 +68,14 @@ def decode_cursor(cursor: str | None, kinds: Sequence[Kind]) -> list[KeyPart] | 
     return [_checked_part(part, kind) for part, kind in zip(key, kinds, strict=True)]
 
 
-def decode_face_cursor(cursor: str | None) -> list[KeyPart] | None:
-    """Decode a cursor of a list of faces: item, time, frame and face index.
+def decode_face_cursor(cursor: str | None) -> FaceKey | None:
+    """Decode the key in a cursor of a list of faces, which also has a time; None: the first page.
 
     Raises:
         OptionsError: the cursor is not one of a list of faces.
     """
-    return decode_cursor(cursor, (int, float, int, COUNT_RANGE))
+    parts = decode_cursor(cursor, (int, float, int, COUNT_RANGE))
+    return None if parts is None else (int(parts[0]), int(parts[2]), int(parts[3]))
 
 
 def check_job_exists(session: Session, job_id: str) -> None:

@@ -83,7 +83,7 @@ def via_rare_label(
     within = _item_range(session, query.job_id)
     after = decode_face_cursor(query.cursor)
     if after is not None:
-        within.append(tuple_(*FACE_KEY) > tuple_(after[0], after[2], after[3]))
+        within.append(tuple_(*FACE_KEY) > tuple_(*after))
     for label in labels:
         if _is_rare(session, label, within):
             return _among(statement, label, within)
