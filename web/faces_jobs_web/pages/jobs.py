@@ -80,7 +80,7 @@ def show(job_id: str) -> str:
     job = get_job(database, job_id)
 
     def artifacts(kind: str, limit: int) -> ArtifactPage:
-        return list_artifacts(database, job_id, item_id=None, kind=kind, cursor=None, limit=limit)
+        return list_artifacts(database, job_id, kind=kind, limit=limit)
 
     videos = artifacts("annotated_video", MAX_SHOWN_VIDEOS)
     images = artifacts("annotated_image", MAX_SHOWN_IMAGES)
@@ -88,7 +88,7 @@ def show(job_id: str) -> str:
     return render_template(
         "job.html",
         job=job,
-        items=list_items(database, job_id, cursor=None, limit=ITEMS_PER_PAGE),
+        items=list_items(database, job_id, limit=ITEMS_PER_PAGE),
         videos=videos.artifacts,
         images=images.artifacts,
         more_copies=bool(videos.next_cursor or images.next_cursor),
@@ -105,7 +105,7 @@ def live(job_id: str) -> AnyResponse:
     """Show only the progress of a job; the page's script replaces it in place."""
     database = current_services().database
     job = get_job(database, job_id)
-    items = list_items(database, job_id, cursor=None, limit=ITEMS_PER_PAGE)
+    items = list_items(database, job_id, limit=ITEMS_PER_PAGE)
     response = Response(render_template("parts/live.html", job=job, items=items))
     response.add_etag()
     make_conditional(response)

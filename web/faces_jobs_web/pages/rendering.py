@@ -125,9 +125,9 @@ def percent(fraction: float) -> str:
     return f"{fraction * 100:.0f}{NARROW_NO_BREAK_SPACE}%"
 
 
-def count(number: int, one: str, many: str | None = None) -> str:
+def count(number: int, one: str) -> str:
     """Format a number with its noun: `1 face`, `2,310 faces`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {one if number == 1 else one + 's'}"
 
 
 def kind_name(kind: str) -> str:

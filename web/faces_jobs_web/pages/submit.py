@@ -157,9 +157,7 @@ def _render(
     message: str | None = None,
     field_errors: dict[str, str] | None = None,
 ) -> str:
-    recent = list_jobs(
-        services.database, status=None, label=None, cursor=None, limit=MAX_RECENT_JOBS
-    )
+    recent = list_jobs(services.database, limit=MAX_RECENT_JOBS)
     return render_template(
         "submit.html",
         jobs=recent.jobs,

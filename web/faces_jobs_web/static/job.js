@@ -63,13 +63,9 @@ async function showActions() {
   }
 }
 
-function livePath() {
-  return `${location.pathname.replace(/\/$/, "")}/live`;
-}
-
 // Resolves to true if the job has ended.
 async function refresh() {
-  const fresh = (await load(livePath())).getElementById("live");
+  const fresh = (await load(`${location.pathname}/live`)).getElementById("live");
   const isMoved = fresh.dataset.status !== document.getElementById("live").dataset.status;
   const hasEnded = fresh.dataset.ended === "yes";
   if (isMoved && !hasEnded) {
