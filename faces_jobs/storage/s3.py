@@ -130,11 +130,11 @@ class Bucket:
     StorageRefusedError (the settings are wrong) and StorageFullError (the server is full).
     """
 
-    def __init__(self, name: str, *, prefix: str = "", **client: Any) -> None:
+    def __init__(self, name: str, *, prefix: str = "", **options: Any) -> None:
         self.name = name
         self._prefix = prefix
-        self._settings = client
-        self._location = client.get("endpoint_url") or f"Amazon's {client.get('region_name')}"
+        self._options = options
+        self._location = options.get("endpoint_url") or f"Amazon's {options.get('region_name')}"
         self._lock = threading.Lock()
         self._connected: S3Client | None = None
 
@@ -293,7 +293,7 @@ class Bucket:
         with self._lock:
             if self._connected is None:
                 with self._errors_translated():
-                    client = boto3.session.Session().client("s3", **self._settings)
+                    client = boto3.session.Session().client("s3", **self._options)
                 client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
                 self._connected = client
             return self._connected
