@@ -14,6 +14,7 @@ Schema = Mapping[str, Any]
 
 HTML = "text/html"
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 PROBLEM = "application/problem+json"
 
 

@@ -15,12 +15,10 @@ from faces_jobs.results import cancel_job, pause_job, resume_job, retry_job, set
 from faces_jobs_web.api.answers import document_response
 from faces_jobs_web.api.json_body import json_body
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
-from faces_jobs_web.operations import JSON, Operation, ResponseSpec, describes
+from faces_jobs_web.operations import FORM, JSON, Operation, ResponseSpec, describes
 from faces_jobs_web.services import Services, current_services
 
 blueprint = Blueprint("job_control", __name__)
-
-FORM_BODY = {"application/x-www-form-urlencoded": {"type": "object"}}
 
 
 class JobChange(BaseModel):
@@ -131,7 +129,7 @@ def change(job_id: str) -> Response:
 @describes(
     Operation(
         tag="pages",
-        bodies=FORM_BODY,
+        bodies={FORM: {"type": "object"}},
         responses={303: ResponseSpec("Done: redirects to the job's page.")},
     )
 )

@@ -19,6 +19,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from faces_jobs_web.errors import Problem
+from faces_jobs_web.guard import LOGIN_COOKIE
 from faces_jobs_web.operations import JSON, PROBLEM, Operation, ResponseSpec, operation_of
 
 REFERENCE = "#/components/schemas/{model}"
@@ -117,7 +118,7 @@ def openapi_document(app: Flask, *, with_token: bool) -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
-                "login": {"type": "apiKey", "in": "cookie", "name": "faces_jobs_login"},
+                "login": {"type": "apiKey", "in": "cookie", "name": LOGIN_COOKIE},
             },
         },
     }

@@ -20,7 +20,6 @@ from faces_jobs.results import (
 )
 from faces_jobs.retention import REQUEST_PATIENCE_SECONDS, delete_job
 from faces_jobs_web.api.answers import make_conditional
-from faces_jobs_web.api.job_control import FORM_BODY
 from faces_jobs_web.api.queries import (
     ArtifactFilters,
     ItemFilters,
@@ -32,7 +31,7 @@ from faces_jobs_web.api.queries import (
     without_blanks,
 )
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
-from faces_jobs_web.operations import Operation, ResponseSpec, describes, page
+from faces_jobs_web.operations import FORM, Operation, ResponseSpec, describes, page
 from faces_jobs_web.pages.shown_filters import (
     Chip,
     faces_context,
@@ -203,7 +202,7 @@ def files(job_id: str) -> str:
 @describes(
     Operation(
         tag="pages",
-        bodies=FORM_BODY,
+        bodies={FORM: {"type": "object"}},
         responses={303: ResponseSpec("Deleted: redirects to the list of jobs.")},
     )
 )

@@ -6,12 +6,11 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from faces_jobs_web.guard import FORM_FIELD, LOGIN_COOKIE, check_form_token, is_signed_in, set_login
-from faces_jobs_web.operations import HTML, Operation, ResponseSpec, describes, page
+from faces_jobs_web.operations import FORM, HTML, Operation, ResponseSpec, describes, page
 from faces_jobs_web.services import current_services
 
 blueprint = Blueprint("login", __name__)
 
-_FORM = "application/x-www-form-urlencoded"
 _BODY = {"type": "object", "properties": {"token": {"type": "string"}}}
 
 
@@ -31,7 +30,7 @@ def show() -> AnyResponse:
 @describes(
     Operation(
         tag="pages",
-        bodies={_FORM: _BODY},
+        bodies={FORM: _BODY},
         responses={
             303: ResponseSpec("Signed in."),
             403: ResponseSpec(
@@ -57,7 +56,7 @@ def sign_in() -> AnyResponse:
 @describes(
     Operation(
         tag="pages",
-        bodies={_FORM: {"type": "object"}},
+        bodies={FORM: {"type": "object"}},
         responses={303: ResponseSpec("Signed out.")},
     )
 )
