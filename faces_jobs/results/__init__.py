@@ -3,7 +3,6 @@
 from faces_jobs.results.artifacts import (
     OpenArtifact,
     count_artifacts,
-    get_artifact,
     list_artifacts,
     open_artifact,
 )
@@ -19,7 +18,6 @@ __all__ = [
     "OpenArtifact",
     "cancel_job",
     "count_artifacts",
-    "get_artifact",
     "get_item",
     "get_job",
     "get_jobs",

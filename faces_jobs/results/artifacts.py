@@ -73,40 +73,27 @@ def count_artifacts(
         return dict(session.execute(statement).all())
 
 
-def get_artifact(database: Database, job_id: str, artifact_id: int) -> ArtifactDocument:
-    """Return one artifact.
-
-    Raises:
-        NotFoundError: the job has no such artifact.
-    """
-    return _document(*_row(database, job_id, artifact_id))
-
-
 def open_artifact(
     database: Database, storage: Storage, job_id: str, artifact_id: int
 ) -> OpenArtifact:
     """Return one artifact with its file, opened.
 
     Raises:
-        NotFoundError: the job has no such artifact, or its file is missing.
+        NotFoundError: there is no such job, it has no such artifact, or its file is missing.
         StorageError: the storage can't be reached.
     """
-    row, item_name = _row(database, job_id, artifact_id)
+    statement = _statement().where(ArtifactRow.job_id == job_id, ArtifactRow.id == artifact_id)
+    with database.read() as session:
+        check_job_exists(session, job_id)
+        found = session.execute(statement).one_or_none()
+    if found is None:
+        raise NotFoundError(f"Job {job_id} has no artifact {artifact_id}.")
+    row, item_name = found
     try:
         stored = storage.open_file(row.storage_key)
     except NotFoundError as error:
         raise NotFoundError(f"The file of artifact {artifact_id} is missing.") from error
     return OpenArtifact(_document(row, item_name), stored)
-
-
-def _row(database: Database, job_id: str, artifact_id: int) -> tuple[ArtifactRow, str | None]:
-    statement = _statement().where(ArtifactRow.job_id == job_id, ArtifactRow.id == artifact_id)
-    with database.read() as session:
-        check_job_exists(session, job_id)
-        row = session.execute(statement).one_or_none()
-    if row is None:
-        raise NotFoundError(f"Job {job_id} has no artifact {artifact_id}.")
-    return row[0], row[1]
 
 
 def _statement() -> Select[ArtifactRow, str | None]:

@@ -18,13 +18,13 @@ from faces_jobs.errors import NotFoundError
 from faces_jobs.jobs.query import AttributeFilter, FaceQuery
 from faces_jobs.results import (
     cancel_job,
-    get_artifact,
     get_item,
     get_job,
     list_artifacts,
     list_faces,
     list_items,
     list_jobs,
+    open_artifact,
     pause_job,
     retry_job,
 )
@@ -89,7 +89,7 @@ def test_a_job_is_hidden_while_its_rows_are_being_deleted(harness: Harness, clip
         lambda: get_job(database, job_id),
         lambda: list_faces(database, FaceQuery(job_id=job_id)),
         lambda: get_item(database, job_id, item.id),
-        lambda: get_artifact(database, job_id, artifact.artifacts[0].id),
+        lambda: open_artifact(database, storage, job_id, artifact.artifacts[0].id),
         lambda: cancel_job(database, job_id),
         lambda: pause_job(database, job_id),
         lambda: retry_job(database, harness.worker.queue, job_id),
