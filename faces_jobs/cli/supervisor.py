@@ -64,7 +64,6 @@ class Supervisor:
         self._started_at: dict[str, float] = {}
         self._starting = False
         self._stopping = False
-        self._interrupted = False
         self._signals = 0
 
     @classmethod
@@ -155,7 +154,7 @@ class Supervisor:
         finally:
             self._starting = False
         self._started_at[name] = time.monotonic()
-        if self._interrupted:
+        if self._signals:
             raise KeyboardInterrupt
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
@@ -167,7 +166,6 @@ class Supervisor:
         first = not self._stopping
         self._stopping = True
         self._signals += 1
-        self._interrupted |= first
         if first and not self._starting:
             raise KeyboardInterrupt
 
