@@ -64,6 +64,7 @@ def check_may_submit(services: Services, key: str | None, owner: str = "") -> No
 
     Raises:
         QueueFullError: the queue is full, and the key was not used for an accepted submission.
+        OptionsError: the name of the owner is too long or not printable.
     """
     if not has_key(services.database, key):
         check_queue(services.database, services.settings, checked_owner(owner))
