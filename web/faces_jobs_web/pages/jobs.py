@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
@@ -33,7 +31,6 @@ from faces_jobs_web.api.queries import (
 from faces_jobs_web.guard import FORM_FIELD, check_form_token
 from faces_jobs_web.operations import FORM, Operation, ResponseSpec, describes, page
 from faces_jobs_web.pages.shown_filters import (
-    Chip,
     faces_context,
     filter_chips,
     next_page_url,
@@ -192,8 +189,14 @@ def files(job_id: str) -> str:
         artifacts=found.artifacts,
         filters=filters,
         kinds=kinds,
-        # A kind that the job has is chosen among the others.
-        chips=_chips(job_id, exclude={"kind"} if filters.kind in kinds else set()),
+        chips=filter_chips(
+            database,
+            job_id,
+            _current_url(),
+            _parameters(),
+            # A kind that the job has is chosen among the others.
+            exclude={"kind"} if filters.kind in kinds else set(),
+        ),
         next_url=_next_url(found.next_cursor),
     )
 
@@ -228,11 +231,6 @@ def _with_limit(limit: int) -> MultiDict[str, str]:
 
 def _next_url(cursor: str | None) -> str | None:
     return next_page_url(_current_url(), _parameters(), cursor)
-
-
-def _chips(job_id: str, *, exclude: Collection[str]) -> list[Chip]:
-    database = current_services().database
-    return filter_chips(database, job_id, _current_url(), _parameters(), exclude=exclude)
 
 
 def _parameters() -> dict[str, list[str]]:

@@ -149,7 +149,7 @@ def filter_chips(
     list_url: str,
     parameters: Parameters,
     *,
-    exclude: Collection[str] = (),
+    exclude: Collection[str],
 ) -> list[Chip]:
     """Return a chip for each filter, except for those in `exclude`, which a form shows."""
     return [
