@@ -108,6 +108,8 @@ def test_a_second_signal_kills_processes_that_do_not_end(tmp_path: Path) -> None
         descendants = up.children(recursive=True)
         stuck = psutil.Process(pid_of("worker", up))
         stuck.suspend()  # so that it can't react to a signal
+        while stuck.status() != psutil.STATUS_STOPPED:  # else TERM would overtake that
+            time.sleep(0.01)
         service.process.send_signal(signal.SIGTERM)
         gone, _ = psutil.wait_procs(
             [one for one in descendants if one != stuck], timeout=TIMEOUT_SECONDS
