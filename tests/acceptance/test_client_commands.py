@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -166,15 +167,27 @@ def test_an_upload_shows_on_a_terminal_how_much_is_sent(server: RunningWeb, tmp_
     photo = tmp_path / "photo.png"
     photo.write_bytes(png())
     controller, terminal = os.openpty()
-    try:
-        done = faces_jobs(server, "submit", photo, stderr=terminal)
-        shown = os.read(controller, 65536).decode()
-    finally:
-        os.close(terminal)
-        os.close(controller)
+    with ThreadPoolExecutor() as pool:
+        # Read all the time: a terminal holds only a few kilobytes, and a read may return fewer.
+        reading = pool.submit(_read_terminal, controller)
+        try:
+            done = faces_jobs(server, "submit", photo, stderr=terminal)
+        finally:
+            os.close(terminal)
+        shown = reading.result()
+    os.close(controller)
     assert done.returncode == 0, shown
     assert "sending" in shown
     assert f"{len(png())}/{len(png())} bytes" in shown
+
+
+def _read_terminal(controller: int) -> str:
+    """Read what is written to a terminal until all its users have closed it."""
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: it was closed
+        while read := os.read(controller, 65536):
+            shown += read
+    return shown.decode()
 
 
 def test_waiting_for_an_unknown_job_prints_only_the_error(server: RunningWeb) -> None:
