@@ -50,12 +50,15 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql+psycopg://tests@/postgres?host={folder}"
         subprocess.run(
-            [initdb, "-D", folder / "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "-N"],
+            # Not the environment's locale: this machine may not have it, or it may be C, in which
+            # the server finds no capital letters but those of ASCII.
+            [initdb, "-D", folder / "data", "-U", "tests", "-A", "trust", "-E", "UTF8", "-N",
+             "--locale", "C.UTF-8"],
             check=True,
             capture_output=True,
             cwd=folder,
             **self._user_options,
-        )
+        )  # fmt: skip
 
     def start(self) -> None:
         """Start it, and wait until it accepts connections."""
@@ -122,8 +125,11 @@ class RedisServer:
 @contextmanager
 def running_postgres(initdb: Path, *, keeps_commits: bool = False) -> Iterator[PostgresServer]:
     """Start a PostgreSQL server that the test may stop and start again."""
-    # Not in pytest's folders: other users can't read them, and a socket's path must be short.
-    with tempfile.TemporaryDirectory(prefix="faces-jobs-pg-", ignore_cleanup_errors=True) as name:
+    # Neither in pytest's folders nor in TMPDIR: other users may not be allowed to read those, and
+    # the path of a socket must be short.
+    with tempfile.TemporaryDirectory(
+        prefix="faces-jobs-pg-", dir="/tmp", ignore_cleanup_errors=True
+    ) as name:
         server = PostgresServer(initdb, Path(name), keeps_commits=keeps_commits)
         try:
             server.start()
