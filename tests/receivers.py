@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.http_servers import serving
+from tests.services import missing_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ def receiver(
 
 def self_signed_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     """Create a self-signed certificate for `name`; return the paths of it and of its key."""
+    if shutil.which("openssl") is None:
+        missing_service("The program openssl is not installed (Debian: openssl).")
     paths = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
