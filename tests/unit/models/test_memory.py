@@ -18,9 +18,9 @@ from faces_jobs_models.training.readers.samples import Sample, one_hot
 from tests.fakes import SquareDetector
 from tests.unit.models.packs import drawn_face
 
-FACES = 600
-PICTURE_BYTES = 100_000
-MOST_BYTES = 11_000_000  # a batch of pictures and crops; all crops would be 11.5, all pictures 60
+FACES = 300
+PICTURE_BYTES = 50_000
+MOST_BYTES = 7_000_000  # needed are 5, with all crops it would be 10, with all pictures 19
 
 
 def faces() -> Iterator[Sample]:
