@@ -166,6 +166,10 @@ def test_an_attribute_is_unsure_exactly_if_it_is_below_its_threshold(
             below = attribute.probability < thresholds.get(head, 0.0)
             assert attribute.label == (UNSURE if below else best[head].label)
             assert best[head].label in HEADS[head], "a threshold of 0 never gives unsure"
+    for opinion in given_opinions:
+        best = best_labels(opinion, {})
+        at_threshold = {head: attribute.probability for head, attribute in best.items()}
+        assert best_labels(opinion, at_threshold) == best
 
 
 def test_a_track_is_sure_by_the_mean_of_its_faces_not_by_counting_unsure_ones() -> None:
