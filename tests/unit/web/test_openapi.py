@@ -72,9 +72,10 @@ def test_every_json_response_has_an_etag_and_supports_conditions(
         responses = operations.get("get", {}).get("responses", {})
         if "{" in path or "application/json" not in responses.get("200", {}).get("content", {}):
             continue
+        if path == "/readyz":
+            continue  # not ready: there is no worker
         first = client.get(path)
-        if first.status_code != 200:
-            continue  # /readyz: there is no worker
+        assert first.status_code == 200, path
         assert "ETag" in responses["200"]["headers"], path
         # The client checks that the document describes this response.
         tag = first.headers["ETag"]
