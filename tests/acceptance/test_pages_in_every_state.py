@@ -22,14 +22,19 @@ from tests.unit.web.media_files import png
 TOKEN = "a-long-enough-access-token"
 
 
-@pytest.mark.parametrize("status", [JobStatus.WAITING_FOR_SPACE, JobStatus.PAUSED])
-def test_every_action_is_visible_on_a_phone(
-    browser: Browser, idle_web: RunningWeb, tmp_path: Path, status: JobStatus
-) -> None:
+@pytest.fixture
+def job_id(idle_web: RunningWeb, tmp_path: Path) -> str:
+    """The id of a job of one photograph on a server without workers."""
     path = tmp_path / "a.png"
     path.write_bytes(png())
     with Client(idle_web.url) as client:
-        job_id = client.submit_files([("a.png", path)], {}).id
+        return client.submit_files([("a.png", path)], {}).id
+
+
+@pytest.mark.parametrize("status", [JobStatus.WAITING_FOR_SPACE, JobStatus.PAUSED])
+def test_every_action_is_visible_on_a_phone(
+    browser: Browser, idle_web: RunningWeb, job_id: str, status: JobStatus
+) -> None:
     with (
         open_database(f"sqlite:///{idle_web.data}/faces_jobs.db") as database,
         database.begin() as session,
@@ -45,12 +50,8 @@ def test_every_action_is_visible_on_a_phone(
 
 
 def test_the_delete_confirmation_closes_by_escape_and_by_a_click_elsewhere(
-    browser: Browser, idle_web: RunningWeb, tmp_path: Path
+    browser: Browser, idle_web: RunningWeb, job_id: str
 ) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(png())
-    with Client(idle_web.url) as client:
-        job_id = client.submit_files([("a.png", path)], {}).id
     with watched_page(browser) as watched:
         page = watched.page
         page.goto(f"{idle_web.url}/jobs/{job_id}")
@@ -133,12 +134,8 @@ def test_a_user_who_was_signed_out_keeps_the_chosen_files(
 
 
 def test_the_focus_on_a_picture_is_visible(
-    browser: Browser, idle_web: RunningWeb, tmp_path: Path
+    browser: Browser, idle_web: RunningWeb, job_id: str
 ) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(png())
-    with Client(idle_web.url) as client:
-        job_id = client.submit_files([("a.png", path)], {}).id
     settings = Settings(data_folder=idle_web.data)
     with open_database(settings.database) as database:
         worked.finish(database, open_storage(settings), job_id)

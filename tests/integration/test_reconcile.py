@@ -52,6 +52,30 @@ def reconciler(
     )
 
 
+@pytest.fixture
+def now() -> list[float]:
+    """The only element is the time of `timed_reconciler`, in seconds."""
+    return [0.0]
+
+
+@pytest.fixture
+def timed_reconciler(
+    database: Database,
+    queue: CeleryQueue,
+    storage: LocalStorage,
+    settings: Settings,
+    now: list[float],
+) -> Reconciler:
+    """A reconciler that measures by `now` how long ago it first saw a file."""
+    return Reconciler(
+        database=database,
+        messages=BrokerMessages(queue.app),
+        storage=storage,
+        settings=settings,
+        first_seen=FirstSeen(lambda: now[0]),
+    )
+
+
 def age(folder: Path, seconds: float) -> None:
     """Make a folder and everything in it older by so many seconds."""
     for path in (folder, *folder.rglob("*")):
@@ -210,59 +234,42 @@ def test_files_without_a_row_are_removed_when_old_enough(
 
 
 def test_a_sweep_with_a_fast_clock_removes_only_what_it_saw_for_an_hour(
-    database: Database, storage: LocalStorage, queue: CeleryQueue, settings: Settings
+    database: Database, storage: LocalStorage, timed_reconciler: Reconciler, now: list[float]
 ) -> None:
-    now = [0.0]
-    reconciler = Reconciler(
-        database=database,
-        messages=BrokerMessages(queue.app),
-        storage=storage,
-        settings=settings,
-        first_seen=FirstSeen(lambda: now[0]),
-    )
     job = stored_job(database)
     lost = publish_file(storage, job.id, "lost")
     unknown = publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.folder / "jobs", ORPHAN_SECONDS + 60)
-    assert reconciler.run_round() == ReconcileReport(), (
+    assert timed_reconciler.run_round() == ReconcileReport(), (
         "a file that seems old may be about to get its row"
     )
     now[0] += ORPHAN_SECONDS / 2
     age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
     later = publish_file(storage, str(uuid.uuid4()), "t")
     age(storage.path_of(later).parents[2], ORPHAN_SECONDS + 60)
-    assert reconciler.run_round() == ReconcileReport()
+    assert timed_reconciler.run_round() == ReconcileReport()
     now[0] += ORPHAN_SECONDS / 2
     age(storage.folder / "jobs", ORPHAN_SECONDS / 2)
 
-    assert reconciler.run_round() == ReconcileReport(files_without_row=2)
+    assert timed_reconciler.run_round() == ReconcileReport(files_without_row=2)
 
     assert storage.existing([lost, unknown, later]) == {later}
 
 
 def test_what_was_seen_is_remembered_while_a_pass_takes_several_rounds(
-    database: Database,
     storage: LocalStorage,
-    queue: CeleryQueue,
-    settings: Settings,
+    timed_reconciler: Reconciler,
+    now: list[float],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    now = [0.0]
     monkeypatch.setattr(reconcile, "MAX_FOLDERS", 2)
-    reconciler = Reconciler(
-        database=database,
-        messages=BrokerMessages(queue.app),
-        storage=storage,
-        settings=settings,
-        first_seen=FirstSeen(lambda: now[0]),
-    )
     for _ in range(5):
         publish_file(storage, str(uuid.uuid4()), "t")
-    assert [reconciler.run_round().files_without_row for _ in range(3)] == [0, 0, 0]
+    assert [timed_reconciler.run_round().files_without_row for _ in range(3)] == [0, 0, 0]
     now[0] += ORPHAN_SECONDS
     age(storage.folder / "jobs", ORPHAN_SECONDS)
 
-    assert [reconciler.run_round().files_without_row for _ in range(3)] == [2, 2, 1]
+    assert [timed_reconciler.run_round().files_without_row for _ in range(3)] == [2, 2, 1]
 
 
 def test_a_job_with_many_attempts_takes_as_many_queries_as_one_with_few(
