@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from faces_jobs.client.api import Client
 from tests.acceptance.browser import watched_page
@@ -59,6 +59,34 @@ def test_an_open_page_offers_what_the_new_state_allows(
         client.resume(waiting)
         page.get_by_role("button", name="Pause").click()
         expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+def test_a_page_that_saw_what_no_event_told_does_not_keep_it(
+    browser: Browser, idle_web: RunningWeb, waiting: str
+) -> None:
+    with watched_page(browser) as watched, Client(idle_web.url) as client:
+        page = watched.page
+        requests: list[str] = []
+        answers: list[str] = []
+
+        def pause_while_it_is_asked_first(route: Route) -> None:
+            requests.append(route.request.url)
+            if answers:
+                route.continue_()
+                return
+            # Resumed before the server looks again: for the event stream nothing has happened.
+            client.pause(waiting)
+            response = route.fetch()
+            client.resume(waiting)
+            answers.append(response.text())
+            route.fulfill(response=response)
+
+        page.route("**/live", pause_while_it_is_asked_first)
+        with page.expect_response(lambda one: one.url.endswith("/live") and len(requests) > 1):
+            page.goto(f"{idle_web.url}/jobs/{waiting}")
+        assert "Paused" in answers[0]
+        expect(page.locator("#live")).to_have_attribute("data-status", "queued")
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
 
 def test_an_open_page_says_that_the_server_does_not_respond(

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from faces_jobs.jobs.damage import damage_text
 from faces_jobs.jobs.labels import HEADS, LABELS_WITH_UNSURE, UNSURE
 from faces_jobs.jobs.status import JobStatus
+from faces_jobs.results import job_version
 from faces_jobs_web.guard import FORM_FIELD, form_token
 from faces_jobs_web.services import current_services
 
@@ -56,6 +57,7 @@ def install_rendering(app: Flask) -> None:
         kind_name,
         status_name,
         damage_text,
+        job_version,
     ):
         app.add_template_filter(template_filter)
     app.context_processor(_global_context)

@@ -12,20 +12,32 @@ function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
+// What a refresh shows may be newer than the event that caused it. If the job returns to the event's
+// version before the server looks again (a pause that is resumed at once), no event follows: so as
+// long as another version is shown, the page is refreshed again after a while.
+
 // `listen` and `poll` resolve to true if there is nothing left to follow: the job has ended or was
 // deleted, or the signal was aborted. `listen` resolves to false if the page should poll instead.
 
-function listen(url, { refresh, unreachable, reachable }, signal) {
+function listen(url, { refresh, shownVersion, unreachable, reachable }, signal) {
   return new Promise((resolve) => {
     const source = new EventSource(url);
+    let toldVersion = "";
+    let timer = null;
     const finish = (isOver) => {
+      clearTimeout(timer);
       source.close();
       resolve(isOver);
     };
     let isRefreshing = false;
     let isStale = false;
-    const onChange = async () => {
+    const onChange = (event) => {
+      toldVersion = event.lastEventId;
+      update();
+    };
+    const update = async () => {
       isStale = true;
+      clearTimeout(timer);
       if (isRefreshing) {
         return;
       }
@@ -35,7 +47,11 @@ function listen(url, { refresh, unreachable, reachable }, signal) {
           isStale = false;
           if (await refresh()) {
             finish(true);
+            return;
           }
+        }
+        if (shownVersion() !== toldVersion && source.readyState !== EventSource.CLOSED) {
+          timer = setTimeout(update, POLL_MS);
         }
       } catch {
         finish(false);
@@ -90,7 +106,8 @@ function withLock(work) {
   return navigator.locks.request(LOCK, { ifAvailable: true }, (lock) => (lock ? work() : false));
 }
 
-// `page.refresh` updates the page and resolves to true if the job has ended; `page.unreachable` is
+// `page.refresh` updates the page and resolves to true if the job has ended; `page.shownVersion`
+// returns the version of the job that it shows, which is the id of an event; `page.unreachable` is
 // called while the server does not respond, and `page.reachable` (or `page.refresh`) when it does again.
 export function follow(url, page) {
   let controller = null;

@@ -199,6 +199,7 @@ const live = document.getElementById("live");
 if (live && live.dataset.ended !== "yes") {
   follow(live.dataset.events, {
     refresh,
+    shownVersion: () => document.getElementById("live").dataset.version,
     unreachable: () => {
       announcement.textContent = UNREACHABLE;
       if (!document.getElementById("unreachable")) {
