@@ -1,17 +1,45 @@
-"""What tests of deletions look at: the files that are left, and the audit."""
+"""What tests of deletions share: small steps, a death in one, the files left, and the audit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import update
+import pytest
+from sqlalchemy import delete, update
 
 from faces_jobs.db.clock import now_seconds
+from faces_jobs.db.jobs import row_steps
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import AuditRow
 from faces_jobs.jobs.documents import AuditDocument
 from faces_jobs.results import list_audit
 from tests.integration.harness import Harness
+
+
+def limit_steps(monkeypatch: pytest.MonkeyPatch, *, rows: int) -> None:
+    """Let each step delete so many rows at most."""
+    monkeypatch.setattr(row_steps, "MIN_STEP_ROWS", rows)
+    monkeypatch.setattr(row_steps, "MAX_STEP_ROWS", rows)
+
+
+@contextmanager
+def dying_in_step(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
+    """Expect the block to end in the step with this number, from 1, as if its process died."""
+    steps = count(1)
+
+    def dying_delete(table: Any) -> Any:
+        if next(steps) == number:
+            raise KeyboardInterrupt
+        return delete(table)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(row_steps, "delete", dying_delete)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def stored_files(harness: Harness) -> list[Path]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.audit import record_step
-from faces_jobs.db.jobs import deletion, row_steps
+from faces_jobs.db.jobs import deletion
 from faces_jobs.db.jobs.deletion import rows_left
 from faces_jobs.db.segments.endings import finish_segment
 from faces_jobs.db.session import Database
@@ -31,7 +29,13 @@ from faces_jobs.results import (
 from faces_jobs.retention import complete_deletions, delete_job
 from faces_jobs.storage import LocalStorage
 from tests.factories import face, new_claim, results, stored_job, track
-from tests.integration.deletions import make_due, only_entry, stored_files
+from tests.integration.deletions import (
+    dying_in_step,
+    limit_steps,
+    make_due,
+    only_entry,
+    stored_files,
+)
 from tests.integration.harness import Harness
 
 
@@ -44,8 +48,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         removed.append(rows)
         record_step(session, audit_id, rows=rows, is_last=is_last)
 
-    monkeypatch.setattr(row_steps, "MIN_STEP_ROWS", 3)
-    monkeypatch.setattr(row_steps, "MAX_STEP_ROWS", 3)
+    limit_steps(monkeypatch, rows=3)
     monkeypatch.setattr(deletion, "record_step", recorded)
     return removed
 
@@ -117,15 +120,9 @@ def test_a_deletion_whose_process_died_is_completed_by_the_sweep(
         database, new_claim(database, job.segments[0]), results([face(n) for n in range(9)])
     )
 
-    def dying_delete(table: Any) -> Any:
-        if len(steps) == 3:
-            raise KeyboardInterrupt
-        return delete(table)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(row_steps, "delete", dying_delete)
-        with pytest.raises(KeyboardInterrupt):
-            delete_job(job.id, database=database, storage=storage)
+    with dying_in_step(monkeypatch, 4):
+        delete_job(job.id, database=database, storage=storage)
+    assert len(steps) == 3
     assert rows_left(database, job.id) > 0
     assert complete_deletions(database, storage) == 0, "its process may still be at work"
     assert rows_left(database, job.id) > 0

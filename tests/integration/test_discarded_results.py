@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, event, func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
 
 from faces_jobs.db.jobs import discarding, row_steps
@@ -34,6 +34,7 @@ from faces_jobs.results import (
 from faces_jobs.worker.finish import finish_job
 from faces_jobs.worker.maintenance.reconcile import Reconciler
 from tests.factories import StoredJob, face, new_claim, results, stored_job, track
+from tests.integration.deletions import dying_in_step, limit_steps
 from tests.integration.harness import Harness
 from tests.integration.races import run_concurrently
 
@@ -44,8 +45,7 @@ FILM = 1  # its position
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each step delete three rows at most."""
-    monkeypatch.setattr(row_steps, "MIN_STEP_ROWS", 3)
-    monkeypatch.setattr(row_steps, "MAX_STEP_ROWS", 3)
+    limit_steps(monkeypatch, rows=3)
 
 
 @pytest.fixture
@@ -153,18 +153,8 @@ def test_a_process_that_died_while_deleting_loses_no_step(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = half_done(database)
-    steps: list[None] = []
-
-    def dying_delete(table: Any) -> Any:
-        steps.append(None)
-        if len(steps) == 3:
-            raise KeyboardInterrupt
-        return delete(table)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(row_steps, "delete", dying_delete)
-        with pytest.raises(KeyboardInterrupt):
-            cancel_job(database, job.id)
+    with dying_in_step(monkeypatch, 3):
+        cancel_job(database, job.id)
     assert stored_faces(database) == 1 + FACES - 6
     assert shown_items(database, job) == {job.items[0]}
 

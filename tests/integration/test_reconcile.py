@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,15 +42,22 @@ class UnreachableMessages:
 
 
 @pytest.fixture
-def reconciler(
+def new_reconciler(
     database: Database, queue: CeleryQueue, storage: LocalStorage, settings: Settings
-) -> Reconciler:
-    return Reconciler(
+) -> Callable[..., Reconciler]:
+    """Create a reconciler of this test's stores; takes the optional arguments."""
+    return partial(
+        Reconciler,
         database=database,
         messages=BrokerMessages(queue.app),
         storage=storage,
         settings=settings,
     )
+
+
+@pytest.fixture
+def reconciler(new_reconciler: Callable[..., Reconciler]) -> Reconciler:
+    return new_reconciler()
 
 
 @pytest.fixture
@@ -59,21 +67,9 @@ def now() -> list[float]:
 
 
 @pytest.fixture
-def timed_reconciler(
-    database: Database,
-    queue: CeleryQueue,
-    storage: LocalStorage,
-    settings: Settings,
-    now: list[float],
-) -> Reconciler:
+def timed_reconciler(new_reconciler: Callable[..., Reconciler], now: list[float]) -> Reconciler:
     """A reconciler that measures by `now` how long ago it first saw a file."""
-    return Reconciler(
-        database=database,
-        messages=BrokerMessages(queue.app),
-        storage=storage,
-        settings=settings,
-        first_seen=FirstSeen(lambda: now[0]),
-    )
+    return new_reconciler(first_seen=FirstSeen(lambda: now[0]))
 
 
 def age(folder: Path, seconds: float) -> None:
