@@ -8,6 +8,9 @@ from collections.abc import Mapping
 Counts = Mapping[tuple[str, str], float]
 """(name, label) to the increase. A counter without labels has the label ``""``."""
 
+FRAMES = ("frames", "")
+"""The counter of frames, which the heartbeats of a worker increase while it analyses any."""
+
 
 class Counters:
     """Counters that only increase. Thread-safe."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faces_jobs.counters import Counters
+from faces_jobs.counters import FRAMES, Counters
 from faces_jobs.db.results.outcomes import ItemFacts
 from faces_jobs.jobs.records import ModelVersion
 from faces_jobs.pipeline.analysis import Analysis
@@ -24,7 +24,7 @@ class RunCounter:
     def __call__(self, report: RunReport) -> None:
         """Add what has come since the last call."""
         totals: dict[tuple[str, str], float] = {
-            ("frames", ""): report.frames_read,
+            FRAMES: report.frames_read,
             ("faces", ""): report.faces,
             **{("stage_seconds", name): spent for name, spent in report.stage_seconds.items()},
         }

@@ -15,7 +15,7 @@ from PIL import Image
 from skimage.data import astronaut
 from sqlalchemy import select
 
-from faces_jobs.db.jobs.downtime import FRAMES
+from faces_jobs.counters import FRAMES
 from faces_jobs.db.processes import set_measures
 from faces_jobs.db.session import Database, open_database
 from faces_jobs.db.tables import JobRow, SegmentRow

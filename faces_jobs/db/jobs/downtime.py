@@ -5,14 +5,13 @@ from __future__ import annotations
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from faces_jobs.counters import FRAMES
 from faces_jobs.db.clock import now_seconds
 from faces_jobs.db.jobs.control import exclude_time_since
 from faces_jobs.db.processes import add_counts
 from faces_jobs.db.session import Database
 from faces_jobs.db.tables import JobRow, MeasureRow, ProcessRow
 from faces_jobs.jobs.status import JobStatus
-
-FRAMES = ("frames", "")  # the metric that a worker increases with each of its heartbeats
 
 
 def exclude_downtime(database: Database, *, presence_timeout_seconds: float) -> None:
